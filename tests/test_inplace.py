@@ -1,0 +1,221 @@
+"""In-place changes: what they do to values, history, views and version counters."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision.autograd import gradcheck
+
+
+def leaf(*values):
+    return tv.tensor(list(values), dtype=tv.float64, requires_grad=True)
+
+
+def test_inplace_add_in_the_graph_by_hand():
+    x, y = leaf(1.0, 2.0), leaf(10.0, 20.0)
+    z = x * 3
+    same = z
+    z += y
+    assert z is same
+    assert z.tolist() == [13.0, 26.0]
+    z.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert y.grad.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda z, y: z.add_(y, alpha=2),
+        lambda z, y: z.sub_(y),
+        lambda z, y: z.mul_(y),
+        lambda z, y: z.div_(y),
+        lambda z, y: z.pow_(3),
+        lambda z, y: z.clamp_(-0.5, 0.5),
+        lambda z, y: z.exp_(),
+        lambda z, y: z.tanh_(),
+        lambda z, y: z.sigmoid_(),
+        lambda z, y: z.abs_(),
+        lambda z, y: z.neg_(),
+        lambda z, y: z.lerp_(y, 0.3),
+        lambda z, y: z.addcmul_(y, y, value=0.5),
+        lambda z, y: z.copy_(y),
+        lambda z, y: z.zero_(),
+        lambda z, y: z.masked_fill_(tv.tensor([True, False, True]), 2.0),
+    ],
+)
+def test_inplace_gradients_agree_with_finite_differences(change):
+    rng = np.random.default_rng(0)
+    x = tv.tensor(rng.uniform(0.6, 2, 3), requires_grad=True)
+    y = tv.tensor(rng.uniform(0.6, 2, 3), requires_grad=True)
+
+    def through(x, y):
+        z = x * 1.5
+        change(z, y)
+        return z * z
+
+    assert gradcheck(through, (x, y))
+
+
+def test_inplace_tensor_without_gradient_joins_the_graph():
+    buffer, x = tv.zeros(2, dtype=tv.float64), leaf(1.0, 2.0)
+    buffer += x * 2
+    assert buffer.requires_grad
+    buffer.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_inplace_on_leaf_that_requires_grad_raises():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x += 1
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable"):
+        x[:1].add_(1)
+    with tv.no_grad():
+        x += 1
+    assert x.item() == 2.0
+
+
+def test_inplace_on_view_that_needs_gradients_is_refused():
+    x = leaf(1.0, 2.0)
+    z = x * 2
+    with pytest.raises(NotImplementedError, match="view"):
+        z[0].mul_(3)
+    buffer = tv.zeros(2, dtype=tv.float64)
+    with pytest.raises(NotImplementedError, match="view"):
+        buffer[:1].add_(x[:1])
+
+
+def test_inplace_change_of_base_makes_earlier_views_refuse():
+    x = leaf(1.0, 2.0)
+    z = x * 2
+    view = z[0]
+    z *= 5
+    assert view.item() == 10.0
+    with pytest.raises(NotImplementedError, match="take the view again"):
+        view * 2
+    z[0].backward()
+    assert x.grad.tolist() == [10.0, 0.0]
+
+
+def test_inplace_view_without_gradients_shows_in_the_base():
+    base = tv.zeros(2, 3)
+    base[1].add_(7)
+    base.t()[0].fill_(1)
+    assert base.tolist() == [[1, 0, 0], [1, 7, 7]]
+
+
+def test_inplace_cannot_change_shape_or_lower_the_dtype():
+    with pytest.raises(RuntimeError, match=r"output with shape \(2,\)"):
+        tv.zeros(2).add_(tv.zeros(3, 2))
+    with pytest.raises(RuntimeError, match="result type Float can't be cast .* Long"):
+        tv.zeros(2, dtype=tv.int64).add_(1.5)
+    narrow = tv.zeros(2)
+    narrow += tv.ones(2, dtype=tv.float64)
+    assert narrow.dtype == tv.float32
+
+
+def test_inplace_on_expanded_memory_raises():
+    with pytest.raises(RuntimeError, match="clone"):
+        tv.zeros(1).expand(3).add_(1)
+
+
+def test_inplace_scalar_division_of_integers_raises():
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        tv.ones(2, dtype=tv.int64).div_(2)
+
+
+def test_inplace_unknown_operand_raises_type_error():
+    with pytest.raises(TypeError):
+        tv.zeros(2).add_("x")
+    x = tv.zeros(2)
+    with pytest.raises(TypeError):
+        x += "x"
+
+
+# ------------------------------------------------------------------ item assignment
+
+
+def test_setitem_writes_and_broadcasts():
+    x = tv.zeros(2, 3)
+    x[0] = 1
+    x[:, 2] = tv.tensor([5.0, 6.0])
+    x[1, tv.tensor([0, 1])] = 9
+    assert x.tolist() == [[1, 1, 5], [9, 9, 6]]
+
+
+def test_setitem_boolean_mask():
+    x = tv.arange(4.0)
+    x[x > 1] = -1
+    assert x.tolist() == [0, 1, -1, -1]
+
+
+def test_setitem_gradients_agree_with_finite_differences():
+    x = tv.randn(3, 4, dtype=tv.float64, requires_grad=True)
+    value = tv.randn(4, dtype=tv.float64, requires_grad=True)
+
+    def through(x, value):
+        z = x * 2
+        z[1] = value
+        z[tv.tensor([0, 2]), 1:3] = value[:2] * 3
+        return z.exp()
+
+    assert gradcheck(through, (x, value))
+
+
+def test_setitem_on_leaf_that_requires_grad_raises():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        x[0] = 3.0
+
+
+def test_setitem_wrong_shape_and_index_raise():
+    x = tv.zeros(2, 3)
+    with pytest.raises(RuntimeError, match="shape"):
+        x[0] = tv.zeros(4)
+    with pytest.raises(IndexError):
+        x[5] = 1
+
+
+# ------------------------------------------------------------------ version counters
+
+
+def test_version_change_of_a_saved_input_is_caught_and_named():
+    x, y = leaf(1.0, 2.0), tv.tensor([3.0, 4.0], dtype=tv.float64)
+    z = x * y
+    y += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation.*MulBackward0"):
+        z.sum().backward()
+
+
+def test_version_change_of_a_saved_output_is_caught():
+    x = leaf(1.0)
+    y = x.exp()
+    y += 1
+    with pytest.raises(RuntimeError, match="ExpBackward0"):
+        y.backward()
+
+
+def test_version_change_through_a_view_or_alias_is_caught():
+    for alias in (lambda t: t[0], lambda t: t.detach(), lambda t: t.reshape(-1, 1).t()):
+        x, y = leaf(1.0, 2.0), tv.tensor([3.0, 4.0], dtype=tv.float64)
+        z = x * y
+        alias(y).zero_()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            z.sum().backward()
+
+
+def test_version_change_of_what_backward_does_not_need_is_fine():
+    x, y = leaf(1.0, 2.0), tv.tensor([3.0, 4.0], dtype=tv.float64)
+    z = x + y
+    y += 1
+    z.sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_version_item_assignment_counts_too():
+    x, y = leaf(1.0, 2.0), tv.tensor([3.0, 4.0], dtype=tv.float64)
+    z = x * y
+    y[0] = 0
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()

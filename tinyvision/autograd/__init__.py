@@ -1,0 +1,30 @@
+"""Public autograd, as in torch.autograd: gradients, custom functions, gradient checks.
+
+The engine behind it is `tinyvision.engine`.
+"""
+
+from tinyvision.autograd.function import Function
+from tinyvision.autograd.gradcheck import GradcheckError, gradcheck
+from tinyvision.autograd.gradients import backward, grad
+from tinyvision.engine.modes import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
+)
+
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "inference_mode",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

@@ -1,0 +1,139 @@
+"""Checks shared by the public edge: dims, shapes and sizes, with PyTorch's exception types.
+
+Numba kernels and NumPy views have no bounds checks of their own that speak to a user, so
+everything a user passes goes through a check like these once, before it reaches an operation.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def as_int(value: Any, name: str, what: str) -> int:
+    """`what` as a Python int.
+
+    Raises: TypeError for a bool, a float, a string or anything else that is not an integer.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: {what} must be an int, got bool")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: {what} must be an int, got {type(value).__name__}") from None
+
+
+def normalize_dim(dim: int, ndim: int, name: str) -> int:
+    """A dim counted from the front; zero-dimensional tensors have one dim, as in PyTorch.
+
+    Raises: IndexError if out of range.
+    """
+    dim = as_int(dim, name, "dim")
+    room = max(ndim, 1)
+    if not -room <= dim < room:
+        raise IndexError(
+            f"{name}: Dimension out of range (expected to be in range of [{-room}, {room - 1}], "
+            f"but got {dim})"
+        )
+    return dim % room
+
+
+def normalize_dims(dim: int | Sequence[int] | None, ndim: int, name: str) -> tuple[int, ...]:
+    """The dims to reduce over, as NumPy axes: None and () mean all of them.
+
+    Raises: IndexError if out of range; RuntimeError if one appears twice.
+    """
+    if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):
+        return tuple(range(ndim))
+    listed = dim if isinstance(dim, (tuple, list)) else (dim,)
+    dims = tuple([normalize_dim(d, ndim, name) for d in listed])
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(f"{name}: dim appears multiple times in the list of dims {dims}")
+    return dims if ndim else ()
+
+
+def broadcast_shape(shape_a: Sequence[int], shape_b: Sequence[int]) -> tuple[int, ...]:
+    """The shape that two shapes broadcast to.
+
+    Raises: RuntimeError, naming the first dim (from the right) that does not match.
+    """
+    ndim = max(len(shape_a), len(shape_b))
+    a = (1,) * (ndim - len(shape_a)) + tuple(shape_a)
+    b = (1,) * (ndim - len(shape_b)) + tuple(shape_b)
+    for i in reversed(range(ndim)):
+        if a[i] != b[i] and a[i] != 1 and b[i] != 1:
+            raise RuntimeError(
+                f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at "
+                f"non-singleton dimension {i}: shapes are {tuple(shape_a)} and {tuple(shape_b)}"
+            )
+    return tuple([y if x == 1 else x for x, y in zip(a, b, strict=True)])
+
+
+def expand_shape(shape: Sequence[int], target: Sequence[int], name: str) -> tuple[int, ...]:
+    """`target` with each -1 replaced by the size it has in `shape`, checked for expand.
+
+    Raises: RuntimeError if `shape` cannot be expanded to it.
+    """
+    lead = len(target) - len(shape)
+    sizes = list(target)
+    fits = lead >= 0
+    for i in range(len(sizes) if fits else 0):
+        have = shape[i - lead] if i >= lead else None
+        if sizes[i] == -1 and have is not None:
+            sizes[i] = have
+        fits = fits and sizes[i] >= 0 and (have is None or have in (1, sizes[i]))
+    if not fits:
+        raise RuntimeError(
+            f"{name}: the expanded size {tuple(target)} must match the existing size "
+            f"{tuple(shape)} at every non-singleton dimension"
+        )
+    return tuple(sizes)
+
+
+def infer_shape(size: int, target: Sequence[int], name: str) -> tuple[int, ...]:
+    """`target` with its one -1 replaced so that it holds `size` elements.
+
+    Raises: RuntimeError if that is not possible.
+    """
+    sizes = [as_int(s, name, "size") for s in target]
+    if sizes.count(-1) > 1:
+        raise RuntimeError(f"{name}: only one dimension can be inferred, got shape {tuple(sizes)}")
+    if any(s < -1 for s in sizes):
+        raise RuntimeError(f"{name}: invalid negative size in shape {tuple(sizes)}")
+    known = int(np.prod([s for s in sizes if s != -1], dtype=np.int64))
+    if -1 in sizes:
+        if known == 0 or size % known:
+            raise RuntimeError(f"{name}: shape {tuple(sizes)} is invalid for input of size {size}")
+        sizes[sizes.index(-1)] = size // known
+    elif known != size:
+        raise RuntimeError(f"{name}: shape {tuple(sizes)} is invalid for input of size {size}")
+    return tuple(sizes)
+
+
+def sizes_from(args: Sequence[Any], name: str) -> tuple[int, ...]:
+    """The sizes in `f(2, 3)` or `f((2, 3))`.
+
+    Raises: TypeError if one is not an int.
+    """
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = args[0]
+    return tuple([as_int(a, name, "size") for a in args])
+
+
+def pair(value: int | Sequence[int], name: str, what: str, minimum: int = 1) -> tuple[int, int]:
+    """A parameter for height and width: an int for both, or two ints.
+
+    Raises: TypeError if not ints, RuntimeError if below `minimum` or not one or two.
+    """
+    listed = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(listed) == 1:
+        listed *= 2
+    if len(listed) != 2:
+        raise RuntimeError(f"{name}: {what} must be an int or two ints, got {value!r}")
+    height, width = [as_int(v, name, what) for v in listed]
+    if height < minimum or width < minimum:
+        raise RuntimeError(f"{name}: {what} must be at least {minimum}, got {value!r}")
+    return height, width

@@ -1,0 +1,310 @@
+"""Functions that make tensors: from data, of one value, in a sequence, at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyvision import random
+from tinyvision.checks import as_int, sizes_from
+from tinyvision.dtypes import SUPPORTED, TORCH_NAMES, as_dtype, float32, int64
+from tinyvision.random import Generator, stream
+from tinyvision.tensor import Tensor
+from tinyvision.tensor.tensor import to_array
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A new tensor that copies `data`: numbers, nested lists, arrays or a tensor.
+
+    Python floats become float32; arrays and tensors keep their dtype.
+
+    Raises: ValueError for ragged lists, TypeError for what is not numbers.
+    """
+    array = to_array(data)
+    if dtype is None:
+        typed = isinstance(data, (np.ndarray, np.generic, Tensor))
+        dtype = array.dtype if typed else _python_dtype(array)
+    return _make(np.array(array, as_dtype(dtype), order="C"), device, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor; an array shares its memory and a tensor is returned itself."""
+    _check_device(device)
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if not isinstance(data, np.ndarray):
+        return tensor(data, dtype=dtype)
+    shared = from_numpy(data)
+    return shared if dtype is None else shared.to(dtype)
+
+
+asarray = as_tensor
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of an array: a change to one shows in the other.
+
+    Raises: TypeError if it is no array, or of a dtype a tensor cannot have.
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if not ndarray.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order")
+    if ndarray.dtype not in SUPPORTED:
+        names = ", ".join(str(d) for d in SUPPORTED)
+        raise TypeError(
+            f"can't convert np.ndarray of type {ndarray.dtype}. The supported types are: {names}"
+        )
+    return Tensor._from_op(ndarray.view(np.ndarray))
+
+
+# ------------------------------------------------------------------ of one value
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """All 0, of the given sizes."""
+    return _make(np.zeros(_sizes(size, "zeros"), _or_float(dtype)), device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """All 1, of the given sizes."""
+    return _make(np.ones(_sizes(size, "ones"), _or_float(dtype)), device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Of the given sizes, with values that are whatever the memory held."""
+    return _make(np.empty(_sizes(size, "empty"), _or_float(dtype)), device, requires_grad)
+
+
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """All `fill_value`, whose type gives the dtype."""
+    dtype = _python_dtype(np.asarray(fill_value)) if dtype is None else as_dtype(dtype)
+    return _make(np.full(_sizes((size,), "full"), fill_value, dtype), device, requires_grad)
+
+
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """All 0, in the shape and dtype of input."""
+    return _make(np.zeros_like(input._data, _or_own(input, dtype)), device, requires_grad)
+
+
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """All 1, in the shape and dtype of input."""
+    return _make(np.ones_like(input._data, _or_own(input, dtype)), device, requires_grad)
+
+
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Arbitrary values, in the shape and dtype of input."""
+    return _make(np.empty_like(input._data, _or_own(input, dtype)), device, requires_grad)
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """All `fill_value`, in the shape and dtype of input."""
+    filled = np.full_like(input._data, fill_value, _or_own(input, dtype))
+    return _make(filled, device, requires_grad)
+
+
+# ------------------------------------------------------------------ in a sequence
+
+
+def arange(
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """start, start + step, ... below end; `arange(end)` starts at 0. int64 if all are ints."""
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) / step < 0:
+        raise RuntimeError(
+            f"arange: bounds {start} and {end} are inconsistent with the step {step}"
+        )
+    integers = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
+    dtype = (int64 if integers else float32) if dtype is None else as_dtype(dtype)
+    count = int(np.ceil((end - start) / step))
+    return _make((start + step * np.arange(count)).astype(dtype), device, requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` values from start to end, both included, at equal distances."""
+    if as_int(steps, "linspace", "steps") < 0:
+        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
+    return _make(np.linspace(start, end, steps).astype(_or_float(dtype)), device, requires_grad)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """n rows and m (by default n) columns, 1 on the diagonal and 0 elsewhere."""
+    rows, columns = _sizes((n, n if m is None else m), "eye")
+    return _make(np.eye(rows, columns, dtype=_or_float(dtype)), device, requires_grad)
+
+
+# ------------------------------------------------------------------ at random
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform on [0, 1)."""
+    draws = stream(generator).random(_sizes(size, "rand"), _float_dtype(dtype, "rand"))
+    return _make(draws, device, requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal with mean 0 and variance 1."""
+    shape = _sizes(size, "randn")
+    draws = stream(generator).standard_normal(shape, _float_dtype(dtype, "randn"))
+    return _make(draws, device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: int | Sequence[int] | None = None,
+    size: Sequence[int] | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = int64,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers from low to high - 1; `randint(high, size)` starts at 0."""
+    if size is None:
+        low, high, size = 0, low, high  # type: ignore[assignment]
+    low, high = as_int(low, "randint", "low"), as_int(high, "randint", "high")
+    if low >= high:
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
+    draws = stream(generator).integers(low, high, _sizes((size,), "randint"))
+    return _make(np.asarray(draws, as_dtype(dtype)), device, requires_grad)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = int64, device: Any = None
+) -> Tensor:
+    """The integers from 0 to n - 1 in random order."""
+    if as_int(n, "randperm", "n") < 0:
+        raise RuntimeError(f"randperm: n must be non-negative, got {n}")
+    return _make(stream(generator).permutation(n).astype(as_dtype(dtype)), device, False)
+
+
+def rand_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+    """Uniform on [0, 1), in the shape and dtype of input."""
+    return rand(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
+
+
+def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+    """Standard normal, in the shape and dtype of input."""
+    return randn(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
+
+
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that input gives at each place, else 0."""
+    p = input._data
+    if p.dtype.kind != "f" or not ((p >= 0) & (p <= 1)).all():
+        raise RuntimeError("bernoulli: expected probabilities between 0 and 1")
+    return Tensor._from_op((stream(generator).random(p.shape) < p).astype(p.dtype))
+
+
+def get_rng_state() -> Tensor:
+    """The place of the default generator, for `set_rng_state`."""
+    return Tensor._from_op(random.default_generator.get_state())
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Put the default generator where `get_rng_state` found it."""
+    random.default_generator.set_state(np.asarray(new_state))
+
+
+# ------------------------------------------------------------------ shared by the above
+
+
+def _make(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
+    _check_device(device)
+    result = Tensor._from_op(array)
+    if requires_grad:
+        result.requires_grad = True
+    return result
+
+
+def _check_device(device: Any) -> None:
+    if device is not None and str(device) != "cpu":
+        raise RuntimeError(f"expected device 'cpu', the only one there is, got {device!r}")
+
+
+def _sizes(size: Sequence[Any], name: str) -> tuple[int, ...]:
+    sizes = sizes_from(size, name)
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(f"{name}: trying to create tensor with negative dimension: {sizes}")
+    return sizes
+
+
+def _python_dtype(array: np.ndarray) -> np.dtype:
+    """The default dtype for Python data that NumPy read as `array`."""
+    return {"b": np.dtype(np.bool_), "f": float32}.get(array.dtype.kind, int64)
+
+
+def _or_float(dtype: Any) -> np.dtype:
+    return float32 if dtype is None else as_dtype(dtype)
+
+
+def _or_own(input: Tensor, dtype: Any) -> np.dtype:
+    return input._data.dtype if dtype is None else as_dtype(dtype)
+
+
+def _float_dtype(dtype: Any, name: str) -> Any:
+    found = _or_float(dtype)
+    if found.kind != "f":
+        raise RuntimeError(f"{name}: not implemented for {TORCH_NAMES[found]!r}")
+    return found

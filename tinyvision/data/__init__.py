@@ -1,0 +1,62 @@
+"""Datasets, transforms and the DataLoader: torch.utils.data, torchvision.datasets and
+torchvision.transforms under one name.
+
+    train = MNIST("data", train=True, transform=ToTensor(), download=True)
+    for images, labels in DataLoader(train, batch_size=128, shuffle=True):
+        ...
+"""
+
+from tinyvision.data import transforms
+from tinyvision.data.cifar import CIFAR10
+from tinyvision.data.collate import default_collate
+from tinyvision.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from tinyvision.data.digits import Digits
+from tinyvision.data.loader import DataLoader
+from tinyvision.data.mnist import MNIST, FashionMNIST
+from tinyvision.data.randomness import current_generator, use_generator
+from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from tinyvision.data.transforms import (
+    Compose,
+    InterpolationMode,
+    Normalize,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomRotation,
+    ToTensor,
+    Transform,
+)
+from tinyvision.data.vision import VisionDataset
+
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "BatchSampler",
+    "Compose",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "InterpolationMode",
+    "Normalize",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomRotation",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "TensorDataset",
+    "ToTensor",
+    "Transform",
+    "VisionDataset",
+    "current_generator",
+    "default_collate",
+    "random_split",
+    "transforms",
+    "use_generator",
+]

@@ -1,0 +1,265 @@
+"""DataLoader: a dataset's samples in batches, in the order of a sampler, prepared ahead.
+
+Randomness. When an epoch starts, `iter(loader)` draws everything it needs from `generator`: one
+seed for the epoch, then the sampler's order. Batch number i runs its transforms with its own
+generator, seeded from the epoch's seed and i. An epoch, augmentation included, is therefore a
+function of the generator's state at its start, whatever `num_workers` is and wherever it resumes.
+
+Workers are threads, not processes: nothing is pickled or copied, and an exception arrives as it
+was raised. They help because NumPy lets go of the interpreter lock while it gathers and computes.
+They only run NumPy code, never compiled kernels, so they cannot disturb the training threads.
+
+Resuming. `loader.state_dict()`, taken between two batches or two epochs, says where an epoch is;
+after `load_state_dict` on an equal loader the next `iter` goes on there, without preparing the
+batches before, and later epochs are the ones that would have followed. (The names are those of
+torchdata's StatefulDataLoader.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from tinyvision import random
+from tinyvision.data.collate import default_collate
+from tinyvision.data.dataset import fetch_batch, fetch_samples
+from tinyvision.data.randomness import batch_generator, use_generator
+from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+
+
+@dataclass
+class _Progress:
+    """How far the epoch started last has come."""
+
+    start_state: np.ndarray  # of the generator, before the epoch's draws
+    batches_done: int
+    finished: bool = False
+
+
+class DataLoader:
+    """Iterate over a dataset in batches: `for images, labels in DataLoader(dataset, 128): ...`
+
+    shuffle: a new order every epoch. sampler, batch_sampler: an order of your own instead.
+    num_workers: threads that prepare batches ahead, `prefetch_factor` (2) each; 0 prepares every
+    batch when it is asked for. Batches come in the same order either way.
+    collate_fn: makes a batch of a list of samples; default_collate if None.
+    generator: source of all randomness here; the default generator if None.
+
+    The other arguments are there for their names: anything but their defaults is refused.
+
+    Raises: ValueError for arguments that exclude each other or are out of range,
+    NotImplementedError for what only PyTorch has.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[list[int]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], None] | None = None,
+        multiprocessing_context: Any = None,
+        generator: random.Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+    ) -> None:
+        _refuse_unsupported(
+            batch_size=batch_size is None,
+            pin_memory=pin_memory,
+            timeout=timeout,
+            worker_init_fn=worker_init_fn is not None,
+            multiprocessing_context=multiprocessing_context is not None,
+            persistent_workers=persistent_workers,
+        )
+        _check_workers(num_workers, prefetch_factor)
+        _check_order_arguments(batch_size, shuffle, sampler, batch_sampler, drop_last)
+        random.stream(generator)
+        self.dataset = dataset
+        self.sampler = _sampler(dataset, shuffle, generator) if sampler is None else sampler
+        if batch_sampler is None:
+            assert batch_size is not None  # refused above
+            batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
+        self.batch_sampler = batch_sampler
+        self.batch_size = getattr(batch_sampler, "batch_size", None)
+        self.num_workers = num_workers
+        self.collate_fn = default_collate if collate_fn is None else collate_fn
+        self.drop_last = drop_last
+        self.generator = generator
+        self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
+        self._progress: _Progress | None = None
+        self._resume_from: _Progress | None = None
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return len(self.batch_sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Start an epoch, or go on with the one that `load_state_dict` told of."""
+        generator = self._source()
+        resume, self._resume_from = self._resume_from, None
+        live_state = generator.get_state()
+        if resume is None:
+            progress = _Progress(live_state, batches_done=0)
+        else:
+            progress = resume
+            generator.set_state(resume.start_state)
+        epoch_seed = int(generator.numpy.integers(2**63))
+        left = islice(enumerate(self.batch_sampler), progress.batches_done, None)
+        # Asking for the first list of indices makes the sampler draw its whole order now.
+        first = list(islice(left, 1))
+        if resume is not None:
+            generator.set_state(live_state)  # which was already past these draws
+        self._progress = progress
+        return self._counted(self._batches(epoch_seed, chain(first, left)), progress)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the epoch started last is: arrays and an int, as `tinyvision.save` can write.
+
+        Raises: RuntimeError if the sampler draws from another generator than the loader's.
+        """
+        self._check_sampler_generator()
+        state = self._source().get_state()
+        progress = self._resume_from or self._progress
+        if progress is None or progress.finished:
+            return {"generator": state, "epoch_start": state, "batches_done": 0}
+        if progress.batches_done == 0:
+            state = progress.start_state
+        return {
+            "generator": state,
+            "epoch_start": progress.start_state,
+            "batches_done": progress.batches_done,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Set the generator, and make the next `iter` go on where `state_dict` was taken.
+
+        Raises: KeyError if an entry is missing, ValueError if the epoch has fewer batches.
+        """
+        self._check_sampler_generator()
+        batches_done = int(state_dict["batches_done"])
+        if not 0 <= batches_done <= len(self):
+            raise ValueError(
+                f"DataLoader.load_state_dict: {batches_done} batches were done, but an epoch of "
+                f"this loader has {len(self)}"
+            )
+        start_state = np.asarray(state_dict["epoch_start"])
+        self._source().set_state(np.asarray(state_dict["generator"]))
+        self._progress = None
+        self._resume_from = _Progress(start_state, batches_done) if batches_done else None
+
+    def _source(self) -> random.Generator:
+        return random.default_generator if self.generator is None else self.generator
+
+    def _check_sampler_generator(self) -> None:
+        inner = getattr(self.batch_sampler, "sampler", self.batch_sampler)
+        other = getattr(inner, "generator", None)
+        if other is not None and other is not self.generator:
+            raise RuntimeError(
+                "DataLoader: the sampler draws from a generator of its own, so the loader cannot "
+                "repeat its order; pass the same generator to the DataLoader"
+            )
+
+    def _batches(self, epoch_seed: int, batches: Iterable[tuple[int, list[int]]]) -> Iterator[Any]:
+        """The batches for numbered lists of indices, one after the other or prefetched."""
+
+        def prepare(number: int, indices: list[int]) -> Any:
+            with use_generator(batch_generator(epoch_seed, number)):
+                return self._prepare(indices)
+
+        if self.num_workers == 0:
+            return (prepare(number, indices) for number, indices in batches)
+        return _prefetched(prepare, batches, self.num_workers, self.prefetch_factor)
+
+    def _prepare(self, indices: list[int]) -> Any:
+        if self.collate_fn is default_collate:
+            batch = fetch_batch(self.dataset, indices)
+            if batch is not None:
+                return batch
+        return self.collate_fn(fetch_samples(self.dataset, indices))
+
+    def _counted(self, batches: Iterator[Any], progress: _Progress) -> Iterator[Any]:
+        # A batch counts as done when it is handed over: what was only prefetched does not.
+        for batch in batches:
+            progress.batches_done += 1
+            yield batch
+        progress.finished = True
+
+
+def _prefetched(
+    prepare: Callable[[int, list[int]], Any],
+    batches: Iterable[tuple[int, list[int]]],
+    num_workers: int,
+    prefetch_factor: int,
+) -> Iterator[Any]:
+    """The prepared batches in order, while threads prepare the next ones.
+
+    The queue of futures keeps the order; `result()` raises what the worker raised. Leaving the
+    generator in any way, also by being thrown away half-used, ends the threads.
+    """
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="tinyvision-DataLoader")
+    queue = deque()  # type: ignore[var-annotated]
+    try:
+        for number, indices in batches:
+            queue.append(pool.submit(prepare, number, indices))
+            if len(queue) > num_workers * prefetch_factor:
+                yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sampler(dataset: Any, shuffle: bool | None, generator: random.Generator | None) -> Sampler:
+    return RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+
+
+def _refuse_unsupported(**is_set: Any) -> None:
+    for name, value in is_set.items():
+        if value:
+            raise NotImplementedError(f"DataLoader: {name} is not supported with this value")
+
+
+def _check_workers(num_workers: int, prefetch_factor: int | None) -> None:
+    if not isinstance(num_workers, int) or num_workers < 0:
+        raise ValueError(
+            f"DataLoader: num_workers should be a non-negative integer, got {num_workers!r}; use "
+            "num_workers=0 to disable prefetching"
+        )
+    if prefetch_factor is None:
+        return
+    if num_workers == 0:
+        raise ValueError("DataLoader: prefetch_factor needs num_workers > 0")
+    if not isinstance(prefetch_factor, int) or prefetch_factor < 1:
+        raise ValueError(
+            f"DataLoader: prefetch_factor should be a positive integer, got {prefetch_factor!r}"
+        )
+
+
+def _check_order_arguments(
+    batch_size: int | None,
+    shuffle: bool | None,
+    sampler: Iterable[int] | None,
+    batch_sampler: Iterable[list[int]] | None,
+    drop_last: bool,
+) -> None:
+    others_set = batch_size != 1 or shuffle or sampler is not None or drop_last
+    if batch_sampler is not None and others_set:
+        raise ValueError(
+            "DataLoader: batch_sampler is mutually exclusive with batch_size, shuffle, sampler, "
+            "and drop_last"
+        )
+    if sampler is not None and shuffle:
+        raise ValueError("DataLoader: sampler is mutually exclusive with shuffle")

@@ -1,0 +1,152 @@
+"""MNIST and Fashion-MNIST: 60,000 + 10,000 grey images of 28 x 28 pixels, ten classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from tinyvision.data.download import RemoteFile, fetch
+from tinyvision.data.readers import read_idx_images, read_idx_labels
+from tinyvision.data.vision import VisionDataset, data_root, find_files, not_found
+
+_MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+_FASHION_MIRRORS = (
+    # Plain http is what the authors publish; every file's SHA-256 is checked.
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+)
+
+
+class MNIST(VisionDataset):
+    """Handwritten digits. `data` uint8 (N, 28, 28), `targets` int64 (N,).
+
+    root: the directory with the four IDX files (plain or .gz), or one above it: root/mnist and
+    root/MNIST/raw are tried too. None means the environment variable TINYVISION_DATA.
+    download: fetch the files of the split into root/mnist if they are not found.
+
+    Raises: RuntimeError if the files are not found, not readable or not MNIST's format.
+    Source: LeCun, Cortes, Burges, The MNIST database of handwritten digits, 1998.
+    """
+
+    classes = [
+        "0 - zero",
+        "1 - one",
+        "2 - two",
+        "3 - three",
+        "4 - four",
+        "5 - five",
+        "6 - six",
+        "7 - seven",
+        "8 - eight",
+        "9 - nine",
+    ]
+    folder: ClassVar[str] = "mnist"
+    remote: ClassVar[dict[str, RemoteFile]] = {
+        "train-images-idx3-ubyte": RemoteFile(
+            "train-images-idx3-ubyte.gz",
+            _MNIST_MIRRORS,
+            9_912_422,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        ),
+        "train-labels-idx1-ubyte": RemoteFile(
+            "train-labels-idx1-ubyte.gz",
+            _MNIST_MIRRORS,
+            28_881,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        ),
+        "t10k-images-idx3-ubyte": RemoteFile(
+            "t10k-images-idx3-ubyte.gz",
+            _MNIST_MIRRORS,
+            1_648_877,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        ),
+        "t10k-labels-idx1-ubyte": RemoteFile(
+            "t10k-labels-idx1-ubyte.gz",
+            _MNIST_MIRRORS,
+            4_542,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+    }
+
+    def __init__(
+        self,
+        root: str | os.PathLike | None = None,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+        download: bool = False,
+    ) -> None:
+        self.train = train
+        images_path, labels_path = self._find(root, download)
+        data = read_idx_images(images_path, 28, 28)
+        targets = read_idx_labels(labels_path, len(self.classes))
+        super().__init__(data, targets, transform, target_transform)
+
+    def _find(self, root: str | os.PathLike | None, download: bool) -> list:
+        """The paths of the split's images and labels, downloaded if need be."""
+        name = type(self).__name__
+        split = "train" if self.train else "t10k"
+        files = [f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"]
+        base = data_root(root, name, f"{self.folder}/{files[0]}.gz and its siblings")
+        # The dataset's own folders first: the two datasets' files have the same names.
+        folders = [base / self.folder, base / name / "raw", base]
+        names = [(f"{file}.gz", file) for file in files]
+        found = find_files(folders, names)
+        if found is None and download:
+            return [fetch(self.remote[file], base / self.folder) for file in files]
+        if found is None:
+            raise not_found(name, folders, [f"{file}.gz" for file in files])
+        return found
+
+
+class FashionMNIST(MNIST):
+    """Zalando's articles of clothing, a harder set in MNIST's format.
+
+    Arguments and errors are MNIST's; the folders are root/fashion_mnist and root/FashionMNIST/raw.
+
+    Source: Xiao, Rasul, Vollgraf 2017, Fashion-MNIST, arXiv 1708.07747.
+    """
+
+    classes = [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ]
+    folder = "fashion_mnist"
+    remote = {
+        "train-images-idx3-ubyte": RemoteFile(
+            "train-images-idx3-ubyte.gz",
+            _FASHION_MIRRORS,
+            26_421_880,
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        ),
+        "train-labels-idx1-ubyte": RemoteFile(
+            "train-labels-idx1-ubyte.gz",
+            _FASHION_MIRRORS,
+            29_515,
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        ),
+        "t10k-images-idx3-ubyte": RemoteFile(
+            "t10k-images-idx3-ubyte.gz",
+            _FASHION_MIRRORS,
+            4_422_102,
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        ),
+        "t10k-labels-idx1-ubyte": RemoteFile(
+            "t10k-labels-idx1-ubyte.gz",
+            _FASHION_MIRRORS,
+            5_148,
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
+    }

@@ -1,0 +1,125 @@
+"""What the image datasets share: arrays in memory, transforms, and where to look for files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinyvision.creation import from_numpy
+from tinyvision.data.collate import default_collate
+from tinyvision.data.dataset import Dataset
+from tinyvision.data.transforms import works_on_batches
+from tinyvision.tensor import Tensor
+
+
+class VisionDataset(Dataset[tuple[Any, Any]]):
+    """Images and labels in memory: sample i is (transform(data[i]), target_transform(label)).
+
+    data: uint8, (N, H, W) or (N, H, W, C). targets: int64 (N,).
+    """
+
+    classes: ClassVar[list[str]]
+
+    def __init__(
+        self,
+        data: np.ndarray,
+        targets: np.ndarray,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+    ) -> None:
+        if len(data) != len(targets):
+            raise RuntimeError(
+                f"{type(self).__name__}: {len(data)} images, but {len(targets)} labels"
+            )
+        self.data = data
+        self.targets = targets
+        self.transform = transform
+        self.target_transform = target_transform
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image, target = self.data[index], int(self.targets[index])
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The label of each class name."""
+        return {name: label for label, name in enumerate(self.classes)}
+
+    def get_batch(self, indices: Sequence[int]) -> list[Any] | None:
+        """Images and labels as two Tensors, the transforms applied to the whole batch at once.
+
+        None if the transform is not known to work on batches.
+        """
+        if not works_on_batches(self.transform):
+            return None
+        picked = np.asarray(indices, np.intp)
+        images, labels = self.data[picked], self.targets[picked]
+        targets = from_numpy(labels)
+        if self.target_transform is not None:
+            targets = default_collate([self.target_transform(label) for label in labels.tolist()])
+        return [self._transformed(images), targets]
+
+    def _transformed(self, images: np.ndarray) -> Tensor:
+        if self.transform is None:
+            return from_numpy(images)
+        grey = images.ndim == 3
+        # (N, H, W) -> (N, H, W, 1), because three dimensions would mean one image (H, W, C)
+        batch = self.transform(images[..., None] if grey else images)
+        if isinstance(batch, Tensor):
+            return batch
+        return from_numpy(batch[..., 0] if grey else batch)
+
+    def __repr__(self) -> str:
+        lines = [f"Dataset {type(self).__name__}", f"    Number of datapoints: {len(self)}"]
+        for name in ("transform", "target_transform"):
+            if getattr(self, name) is not None:
+                lines.append(f"    {name}: {getattr(self, name)}".replace("\n", "\n    "))
+        return "\n".join(lines)
+
+
+def data_root(root: str | os.PathLike | None, dataset: str, layout: str) -> Path:
+    """`root`, or the directory that TINYVISION_DATA names.
+
+    Raises: RuntimeError if there is neither, saying what the directory should hold.
+    """
+    chosen = root if root is not None else os.environ.get("TINYVISION_DATA")
+    if not chosen:
+        raise RuntimeError(
+            f"{dataset}: no directory given; pass root, or set the environment variable "
+            f"TINYVISION_DATA to a directory that holds {layout} (download=True puts it there)"
+        )
+    return Path(chosen)
+
+
+def find_files(folders: Iterable[Path], names: Sequence[Sequence[str]]) -> list[Path] | None:
+    """One existing file per entry of `names` (each lists alternatives), all from one folder.
+
+    None if no folder has them all.
+    """
+    for folder in folders:
+        found = []
+        for alternatives in names:
+            found += [folder / name for name in alternatives if (folder / name).is_file()][:1]
+        if len(found) == len(names):
+            return found
+    return None
+
+
+def not_found(dataset: str, folders: Sequence[Path], names: Sequence[str]) -> RuntimeError:
+    """The error for missing files: where they were looked for, and how to get them."""
+    looked = ", ".join(str(folder) for folder in folders)
+    return RuntimeError(
+        f"{dataset}: dataset not found. You can use download=True to download it, or put "
+        f"{', '.join(names)} into one of: {looked}"
+    )

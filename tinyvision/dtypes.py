@@ -1,0 +1,102 @@
+"""The dtypes a Tensor can have, and PyTorch's rules for mixing them.
+
+A dtype here is simply NumPy's: `tv.float32 == np.dtype("float32")`. Only the promotion rules
+differ: NumPy lets int64 + float32 grow to float64; PyTorch keeps the float type it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+float32 = np.dtype(np.float32)
+float64 = np.dtype(np.float64)
+int64 = np.dtype(np.int64)
+int32 = np.dtype(np.int32)
+int16 = np.dtype(np.int16)
+int8 = np.dtype(np.int8)
+uint8 = np.dtype(np.uint8)
+bool_ = np.dtype(np.bool_)
+
+SUPPORTED = (float32, float64, int64, int32, int16, int8, uint8, bool_)
+
+# PyTorch's names, for error messages that a search engine knows.
+TORCH_NAMES = {
+    float32: "Float",
+    float64: "Double",
+    int64: "Long",
+    int32: "Int",
+    int16: "Short",
+    int8: "Char",
+    uint8: "Byte",
+    bool_: "Bool",
+}
+
+# A category absorbs all lower ones: bool < integer < float.
+_CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+def as_dtype(dtype: Any) -> np.dtype:
+    """The supported dtype that `dtype` names: ours, NumPy's, or Python's bool, int, float.
+
+    Raises: TypeError for anything else.
+    """
+    if dtype is float:
+        return float32
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if dtype is None or found not in SUPPORTED:  # np.dtype(None) would be float64
+        names = ", ".join(str(d) for d in SUPPORTED)
+        raise TypeError(f"dtype {dtype!r} is not supported; choose one of {names}")
+    return found
+
+
+def is_floating_point(dtype: np.dtype) -> bool:
+    """Whether values of this dtype can carry gradients."""
+    return dtype.kind == "f"
+
+
+def scalar_dtype(value: Any) -> np.dtype:
+    """The dtype of a Python or NumPy number on its own: bool, int64 or float32."""
+    kind = np.dtype(type(value)).kind
+    return {"b": bool_, "f": float32}.get(kind, int64)
+
+
+def promote(dtype_a: np.dtype, dtype_b: np.dtype) -> np.dtype:
+    """The dtype of a op b for two tensors of equal standing (PyTorch's promote_types).
+
+    Floats win over integers without growing; within a category NumPy's lattice holds.
+    """
+    if dtype_a == dtype_b:
+        return dtype_a
+    if dtype_a.kind == "f" and dtype_b.kind != "f":
+        return dtype_a
+    if dtype_b.kind == "f" and dtype_a.kind != "f":
+        return dtype_b
+    return np.promote_types(dtype_a, dtype_b)
+
+
+def result_type(operands: Iterable[tuple[np.dtype, int]]) -> np.dtype:
+    """PyTorch's result dtype for operands given as (dtype, standing) pairs.
+
+    standing: 2 for a tensor with dimensions, 1 for a zero-dimensional tensor, 0 for a Python
+    number. An operand of lower standing counts only where its category (bool, integer, float)
+    is higher than that of everything above it.
+
+    Source: PyTorch documentation, "Tensor Attributes", torch.dtype, type promotion.
+    """
+    result = None
+    by_standing: dict[int, np.dtype] = {}
+    for dtype, standing in operands:
+        held = by_standing.get(standing)
+        by_standing[standing] = dtype if held is None else promote(held, dtype)
+    for standing in sorted(by_standing, reverse=True):
+        dtype = by_standing[standing]
+        if result is None or _CATEGORY[dtype.kind] > _CATEGORY[result.kind]:
+            result = dtype
+    assert result is not None
+    return result

@@ -1,0 +1,204 @@
+"""Recording: what an operation leaves behind so that its gradient can be computed later.
+
+An operation is a class with two static functions on plain arrays, side by side:
+
+    class Mul(Op):
+        @staticmethod
+        def forward(ctx, a, b):
+            ctx.save_for_backward(a, b)
+            return a * b
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            a, b = ctx.saved
+            return grad_output * b, grad_output * a
+
+`Mul.apply(x, y)` on tensors runs forward and, if an input needs a gradient, leaves a Node: the
+`ctx` that forward filled, with edges to where the inputs came from. Nodes and edges are the
+graph that `backward.py` walks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyvision.engine.modes import modes
+
+# A node is made after the nodes of its inputs, so creation order is a topological order.
+_creation_order = itertools.count()
+
+
+class Node:
+    """One recorded call of an Op: the context of its forward and a node of the graph.
+
+    op: the Op class.
+    needs_input_grad: a bool per input; backward may return None where it is False.
+    edges: per input None, or (Node or leaf tensor, which output of it the input was).
+    outputs: (shape, dtype) per output.
+    Forward may set further attributes (shapes, axes) for backward to read.
+    """
+
+    # Defaults that most nodes never change stay on the class, so that recording is cheap.
+    op_name: str | None = None  # what to print instead of the op's own name
+    edges: list[tuple[Any, int] | None] = []
+    outputs: list[tuple[tuple[int, ...], np.dtype]] = []
+    hooks: dict[int, dict[int, Any]] | None = None  # output number -> hooks on its gradient
+    retain: dict[int, Any] | None = None  # output number -> what keeps its gradient
+    materialize_grads = True  # an output nothing used gets zeros, else None
+    called_at: str | None = None  # where, when anomalies are being detected
+    _saved: tuple[np.ndarray | None, ...] | None = ()
+    _watched: Sequence[tuple[Any, int, tuple[int, ...]]] = ()
+    _non_differentiable: tuple[np.ndarray, ...] = ()
+
+    def __init__(self, op: type[Op], needs_input_grad: tuple[bool, ...]) -> None:
+        self.op = op
+        self.needs_input_grad = needs_input_grad
+        self.order = next(_creation_order)
+
+    if TYPE_CHECKING:  # forward may set any attribute
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+    def name(self) -> str:
+        """The name PyTorch would print, such as `MulBackward0`."""
+        return f"{self.op_name or self.op.__name__}Backward0"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+    def save_for_backward(self, *arrays: np.ndarray | None) -> None:
+        """Keep exactly the arrays backward will read: inputs, outputs or arrays made in between."""
+        self._saved = arrays
+
+    def mark_non_differentiable(self, *arrays: np.ndarray) -> None:
+        """Name outputs, such as indices, that have no gradient."""
+        self._non_differentiable = arrays
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """The arrays of save_for_backward.
+
+        Raises: RuntimeError if they were released by an earlier backward pass, or if one was
+        changed in place since.
+        """
+        if self._saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved "
+                "tensors after they have already been freed). Saved intermediate values of the "
+                f"graph are freed when you call .backward() or autograd.grad(); {self.name()} "
+                "needs them. Specify retain_graph=True if you need to backward through the graph "
+                "a second time."
+            )
+        for version, expected, shape in self._watched:
+            if version.count != expected:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: a tensor of shape {shape} that {self.name()} needs is at "
+                    f"version {version.count}; expected version {expected} instead."
+                )
+        return self._saved
+
+    def release(self) -> None:
+        """Let go of the saved arrays."""
+        self._saved = None
+        self._watched = ()
+
+    def _watch(self, tensors: tuple[Any, ...]) -> None:
+        """Note the versions of the saved arrays that a user can still change in place."""
+        watched = []
+        for array in self._saved or ():
+            for tensor in tensors:
+                if tensor is None or array is not tensor._data:
+                    continue
+                if tensor._version is None:
+                    raise RuntimeError(
+                        f"Inference tensors cannot be saved for backward ({self.name()}). "
+                        "To work around you can make a clone to get a normal tensor."
+                    )
+                watched.append((tensor._version, tensor._version.count, array.shape))
+                break
+        self._watched = watched
+
+
+class Op:
+    """Base of all differentiable operations; see the module's docstring.
+
+    is_view: forward may return a view of its first input, which then shares its memory and
+    version counter.
+    """
+
+    is_view = False
+
+    @staticmethod
+    def forward(ctx: Node, *arrays: Any, **params: Any) -> Any:
+        """Compute the output array, or a tuple of them, from the input arrays."""
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(ctx: Node, *grad_outputs: Any) -> Any:
+        """Compute the gradient of each input (an array or None) from those of the outputs."""
+        raise NotImplementedError
+
+    @classmethod
+    def apply(cls, *inputs: Any, **params: Any) -> Any:
+        """Run forward on tensors (or None) and record the call if a gradient will be needed.
+
+        Touches only `_data`, `_requires_grad`, `grad_fn`, versions and `_from_op` of its inputs,
+        so that operations never import the Tensor class.
+        """
+        needs = _needs_input_grad(inputs) if modes.grad else (False,) * len(inputs)
+        node = Node(cls, needs)
+        result = cls.forward(node, *[None if t is None else t._data for t in inputs], **params)
+        differentiable = True in needs
+        if type(result) is not tuple:
+            output = cls._wrap(inputs[0], result, node, 0, differentiable)
+            if differentiable:
+                _connect(node, inputs, (output,))
+            return output
+        outputs = tuple(
+            [cls._wrap(inputs[0], a, node, i, differentiable) for i, a in enumerate(result)]
+        )
+        if differentiable:
+            _connect(node, inputs, outputs)
+        return outputs
+
+    @classmethod
+    def _wrap(cls, first: Any, array: Any, node: Node, number: int, differentiable: bool) -> Any:
+        """A tensor around one result of forward."""
+        if type(array) is not np.ndarray:
+            array = np.asarray(array)  # NumPy turns zero-dimensional results into scalars
+        has_grad = differentiable and array.dtype.kind == "f"
+        if node._non_differentiable and any(array is a for a in node._non_differentiable):
+            has_grad = False
+        base = None
+        if cls.is_view and np.may_share_memory(array, first._data):
+            base = first
+        return first._from_op(array, node if has_grad else None, number, base)
+
+
+def _needs_input_grad(inputs: tuple[Any, ...]) -> tuple[bool, ...]:
+    """Which inputs a gradient will be asked for; refuses views with an outdated history."""
+    for tensor in inputs:
+        if tensor is not None and tensor._base is not None:
+            tensor._check_base_history()
+    return tuple([t is not None and t._requires_grad for t in inputs])
+
+
+def _connect(node: Node, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """Make `node` part of the graph."""
+    node.edges = [
+        None if not needed else (t, 0) if t.grad_fn is None else (t.grad_fn, t._output_nr)
+        for t, needed in zip(inputs, node.needs_input_grad, strict=True)
+    ]
+    node.outputs = [(t._data.shape, t._data.dtype) for t in outputs]
+    if node._saved:
+        node._watch(inputs + outputs)
+    if modes.anomaly:
+        node.called_at = "".join(traceback.format_stack()[:-2])

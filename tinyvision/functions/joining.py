@@ -1,0 +1,139 @@
+"""Functions of several tensors at once: joining, choosing between them, contracting them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyvision.checks import broadcast_shape, normalize_dim
+from tinyvision.dtypes import result_type
+from tinyvision.ops.matmul import Einsum
+from tinyvision.ops.shape import Cat, Stack
+from tinyvision.tensor import Tensor
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors joined along an existing dim; their other sizes must agree.
+
+    Raises: RuntimeError naming the tensor that does not fit.
+    """
+    given = _as_tensors(tensors, "cat")
+    # As in PyTorch, empty one-dimensional tensors are left out, whatever the others' shape.
+    listed = [t for t in given if t.shape != (0,)] or given[:1]
+    first = listed[0].shape
+    if len(first) == 0:
+        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
+    dim = normalize_dim(dim, len(first), "cat")
+    for i, t in enumerate(listed):
+        if len(t.shape) != len(first):
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {t.ndim}"
+            )
+        if t.shape[:dim] + t.shape[dim + 1 :] != first[:dim] + first[dim + 1 :]:
+            raise RuntimeError(
+                f"Sizes of tensors must match except in dimension {dim}: tensor {i} in the list "
+                f"has shape {t.shape}, the first one {first}"
+            )
+    dtype = _common_dtype(given)
+    return Cat.apply(*[t._to_dtype(dtype) for t in listed], dim=dim)
+
+
+concat = cat
+concatenate = cat
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new dim.
+
+    Raises: RuntimeError if their shapes differ.
+    """
+    listed = _as_tensors(tensors, "stack")
+    first = listed[0].shape
+    for i, t in enumerate(listed):
+        if t.shape != first:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {first} at entry 0 and "
+                f"{t.shape} at entry {i}"
+            )
+    dim = normalize_dim(dim, len(first) + 1, "stack")
+    dtype = _common_dtype(listed)
+    return Stack.apply(*[t._to_dtype(dtype) for t in listed], dim=dim)
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """Input where condition holds, elsewhere other; alone, the indices where it holds."""
+    if input is None and other is None:
+        return condition.nonzero().unbind(1)
+    if isinstance(input, Tensor):
+        return input.where(condition, other)
+    if isinstance(other, Tensor):
+        return other.where(~condition, input)
+    return Tensor._from_op(_numbers(input)).where(condition, Tensor._from_op(_numbers(other)))
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sum of products over named dims: `einsum("bij,bjk->bik", a, b)` multiplies matrices.
+
+    Dims whose letter is missing after `->` are summed; `...` stands for any dims that broadcast.
+
+    Raises: RuntimeError if the equation is malformed or does not fit the shapes.
+    """
+    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = tuple(operands[0])
+    return Einsum.apply(*_as_tensors(operands, "einsum"), equation=equation)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinates of a grid: each one-dimensional tensor expanded along the others' dims."""
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f'meshgrid: indexing must be one of "xy" or "ij", but got {indexing!r}')
+    given = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    listed = _as_tensors(given, "meshgrid")
+    swap = indexing == "xy" and len(listed) > 1
+    if swap:
+        listed[:2] = listed[1::-1]
+    shape = tuple([t.numel() for t in listed])
+    grids = []
+    for i, t in enumerate(listed):
+        own = (1,) * i + (t.numel(),) + (1,) * (len(listed) - i - 1)
+        grids.append(t.reshape(own).expand(shape))
+    if swap:
+        grids[:2] = grids[1::-1]
+    return tuple(grids)
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors expanded to the shape they broadcast to."""
+    shape = broadcast_shapes(*[t.shape for t in tensors])
+    return tuple([t.expand(shape) for t in tensors])
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to."""
+    result: tuple[int, ...] = ()
+    for shape in shapes:
+        result = broadcast_shape(result, shape)
+    return result
+
+
+def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
+    listed = list(tensors)
+    if not listed:
+        raise RuntimeError(f"{name} expects a non-empty list of Tensors")
+    for i, t in enumerate(listed):
+        if not isinstance(t, Tensor):
+            raise TypeError(
+                f"{name}: expected Tensor as element {i} in argument 0, but got {type(t).__name__}"
+            )
+    return listed
+
+
+def _common_dtype(tensors: list[Tensor]) -> np.dtype:
+    return result_type([(t.dtype, t._standing()) for t in tensors])
+
+
+def _numbers(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.kind == "f" else array

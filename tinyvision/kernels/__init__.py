@@ -1,0 +1,85 @@
+"""The loops that take the time, on ndarrays: convolution, pooling, normalisation.
+
+Every kernel comes twice: `name_reference`, in plain NumPy, is the version to read; `name`, compiled
+by Numba, computes the same faster. TINYVISION_KERNELS=reference, read when this package is first
+imported, makes the whole framework use the references, which a debugger can step through. So does
+NUMBA_DISABLE_JIT=1, since vector code exists only when compiled.
+"""
+
+import os
+
+import numba
+
+from tinyvision.kernels.avg_pool import (
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool2d_backward_reference,
+    adaptive_avg_pool2d_forward,
+    adaptive_avg_pool2d_forward_reference,
+    avg_pool2d_backward,
+    avg_pool2d_backward_reference,
+    avg_pool2d_forward,
+    avg_pool2d_forward_reference,
+)
+from tinyvision.kernels.conv import (
+    conv2d_backward,
+    conv2d_backward_reference,
+    conv2d_forward,
+    conv2d_forward_reference,
+)
+from tinyvision.kernels.elementwise import erf, erf_reference
+from tinyvision.kernels.max_pool import (
+    adaptive_max_pool2d_backward,
+    adaptive_max_pool2d_backward_reference,
+    adaptive_max_pool2d_forward,
+    adaptive_max_pool2d_forward_reference,
+    max_pool2d_backward,
+    max_pool2d_backward_reference,
+    max_pool2d_forward,
+    max_pool2d_forward_reference,
+    max_pool2d_indices,
+)
+from tinyvision.kernels.norm import (
+    batch_norm_backward,
+    batch_norm_backward_reference,
+    batch_norm_forward,
+    batch_norm_forward_reference,
+)
+from tinyvision.kernels.threads import get_num_threads, set_num_threads
+
+_choice = os.environ.get("TINYVISION_KERNELS", "fast")
+if _choice not in ("fast", "reference"):
+    raise ValueError(f"TINYVISION_KERNELS must be 'fast' or 'reference', but is {_choice!r}")
+
+if _choice == "reference" or numba.config.DISABLE_JIT:
+    adaptive_avg_pool2d_backward = adaptive_avg_pool2d_backward_reference
+    adaptive_avg_pool2d_forward = adaptive_avg_pool2d_forward_reference
+    adaptive_max_pool2d_backward = adaptive_max_pool2d_backward_reference
+    adaptive_max_pool2d_forward = adaptive_max_pool2d_forward_reference
+    avg_pool2d_backward = avg_pool2d_backward_reference
+    avg_pool2d_forward = avg_pool2d_forward_reference
+    batch_norm_backward = batch_norm_backward_reference
+    batch_norm_forward = batch_norm_forward_reference
+    conv2d_backward = conv2d_backward_reference
+    conv2d_forward = conv2d_forward_reference
+    erf = erf_reference
+    max_pool2d_backward = max_pool2d_backward_reference
+    max_pool2d_forward = max_pool2d_forward_reference
+
+__all__ = [
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool2d_forward",
+    "adaptive_max_pool2d_backward",
+    "adaptive_max_pool2d_forward",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "conv2d_backward",
+    "conv2d_forward",
+    "erf",
+    "get_num_threads",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "max_pool2d_indices",
+    "set_num_threads",
+]

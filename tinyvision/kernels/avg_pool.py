@@ -1,0 +1,284 @@
+"""Average pooling: the mean of each window of an image, and its gradient.
+
+avg_pool2d: output[n, c, i, j] = sum of the window's pixels / its size, the window being rows
+    i * stride_h - padding_h ... + kH (exclusive) and columns j * stride_w - padding_w ... + kW.
+adaptive_avg_pool2d: the mean over rows floor(i * H / H_out) ... ceil((i + 1) * H / H_out).
+
+The size counts the window's pixels inside the image or, with count_include_pad, inside the image
+with its padding; in both cases what hangs over the padding (ceil_mode) does not count. A
+divisor_override replaces it.
+
+Shapes: input (N, C, H, W), output (N, C, H_out, W_out). The caller decides the output size.
+Gradients: d_input[each pixel of the window] += d_output / size.
+"""
+
+import numpy as np
+from numba import prange
+
+from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.threads import count_chunks, launch
+
+Pair = tuple[int, int]
+Shape4 = tuple[int, int, int, int]
+
+
+def adaptive_windows(size: int, output_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last (exclusive) input row of each output row of adaptive pooling."""
+    i = np.arange(output_size)
+    return i * size // output_size, -(-(i + 1) * size // output_size)
+
+
+def _windows(
+    size: int, output_size: int, kernel: int, stride: int, padding: int, count_padding: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First and last (exclusive) input row of each output row, and how many rows count."""
+    first = np.arange(output_size) * stride - padding
+    last = np.minimum(first + kernel, size + padding)
+    inside_first, inside_last = np.maximum(first, 0), np.minimum(last, size)
+    counted = last - first if count_padding else inside_last - inside_first
+    # An empty window has the sum 0: divide it by 1.
+    return inside_first, np.maximum(inside_first, inside_last), np.maximum(counted, 1)
+
+
+def _avg_pool2d_windows(
+    input_shape: Shape4,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    output_size: Pair,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> tuple[np.ndarray, ...]:
+    """Top, bottom, left and right of the windows, and their sizes (H_out, W_out)."""
+    top, bottom, heights = _windows(
+        input_shape[2], output_size[0], kernel_size[0], stride[0], padding[0], count_include_pad
+    )
+    left, right, widths = _windows(
+        input_shape[3], output_size[1], kernel_size[1], stride[1], padding[1], count_include_pad
+    )
+    sizes = np.multiply.outer(heights, widths)
+    if divisor_override is not None:
+        sizes = np.full_like(sizes, divisor_override)
+    return top, bottom, left, right, sizes
+
+
+def _adaptive_avg_pool2d_windows(input_shape: Shape4, output_size: Pair) -> tuple[np.ndarray, ...]:
+    top, bottom = adaptive_windows(input_shape[2], output_size[0])
+    left, right = adaptive_windows(input_shape[3], output_size[1])
+    return top, bottom, left, right, np.multiply.outer(bottom - top, right - left)
+
+
+def avg_pool2d_forward_reference(
+    input: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    output_size: Pair,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> np.ndarray:
+    return _mean_of_windows_reference(
+        input,
+        *_avg_pool2d_windows(
+            input.shape, kernel_size, stride, padding, output_size, count_include_pad,
+            divisor_override,
+        ),
+    )  # fmt: skip
+
+
+def avg_pool2d_forward(
+    input: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    output_size: Pair,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> np.ndarray:
+    """The mean of each window."""
+    return _mean_of_windows(
+        input,
+        *_avg_pool2d_windows(
+            input.shape, kernel_size, stride, padding, output_size, count_include_pad,
+            divisor_override,
+        ),
+    )  # fmt: skip
+
+
+def avg_pool2d_backward_reference(
+    grad_output: np.ndarray,
+    input_shape: Shape4,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> np.ndarray:
+    return _share_in_windows_reference(
+        grad_output,
+        input_shape,
+        *_avg_pool2d_windows(
+            input_shape, kernel_size, stride, padding, grad_output.shape[2:], count_include_pad,
+            divisor_override,
+        ),
+    )  # fmt: skip
+
+
+def avg_pool2d_backward(
+    grad_output: np.ndarray,
+    input_shape: Shape4,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> np.ndarray:
+    """Gives each pixel of a window its share of the window's gradient."""
+    return _share_in_windows(
+        grad_output,
+        input_shape,
+        *_avg_pool2d_windows(
+            input_shape, kernel_size, stride, padding, grad_output.shape[2:], count_include_pad,
+            divisor_override,
+        ),
+    )  # fmt: skip
+
+
+def adaptive_avg_pool2d_forward_reference(input: np.ndarray, output_size: Pair) -> np.ndarray:
+    return _mean_of_windows_reference(
+        input, *_adaptive_avg_pool2d_windows(input.shape, output_size)
+    )
+
+
+def adaptive_avg_pool2d_forward(input: np.ndarray, output_size: Pair) -> np.ndarray:
+    """The mean of each of output_size windows, which cover the image evenly."""
+    return _mean_of_windows(input, *_adaptive_avg_pool2d_windows(input.shape, output_size))
+
+
+def adaptive_avg_pool2d_backward_reference(
+    grad_output: np.ndarray, input_shape: Shape4
+) -> np.ndarray:
+    return _share_in_windows_reference(
+        grad_output, input_shape, *_adaptive_avg_pool2d_windows(input_shape, grad_output.shape[2:])
+    )
+
+
+def adaptive_avg_pool2d_backward(grad_output: np.ndarray, input_shape: Shape4) -> np.ndarray:
+    """Gives each pixel of a window its share of the window's gradient."""
+    return _share_in_windows(
+        grad_output, input_shape, *_adaptive_avg_pool2d_windows(input_shape, grad_output.shape[2:])
+    )
+
+
+def _mean_of_windows_reference(
+    input: np.ndarray,
+    top: np.ndarray,
+    bottom: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    sizes: np.ndarray,
+) -> np.ndarray:
+    output = np.empty((*input.shape[:2], *sizes.shape), input.dtype)
+    for i, j in np.ndindex(*sizes.shape):
+        window = input[:, :, top[i] : bottom[i], left[j] : right[j]]
+        output[:, :, i, j] = window.sum(axis=(2, 3)) / sizes[i, j]
+    return output
+
+
+def _share_in_windows_reference(
+    grad_output: np.ndarray,
+    input_shape: Shape4,
+    top: np.ndarray,
+    bottom: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    sizes: np.ndarray,
+) -> np.ndarray:
+    grad_input = np.zeros(input_shape, grad_output.dtype)
+    for i, j in np.ndindex(*sizes.shape):
+        share = grad_output[:, :, i, j] / sizes[i, j]
+        grad_input[:, :, top[i] : bottom[i], left[j] : right[j]] += share[:, :, None, None]
+    return grad_input
+
+
+# One kernel for ordinary and adaptive pooling, given the windows. Memory is the limit here, so
+# plain loops do, planes shared out among the threads.
+def _mean_of_windows(
+    input: np.ndarray,
+    top: np.ndarray,
+    bottom: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    sizes: np.ndarray,
+) -> np.ndarray:
+    N, C, H, W = input.shape
+    output = np.empty((N, C, *sizes.shape), input.dtype)
+    chunks = count_chunks(N * C, 4 * max(input.size, output.size))
+    launch(
+        _means, _means_parallel, chunks, flat(input), output.reshape(-1), top, bottom, left, right,
+        sizes.reshape(-1).astype(input.dtype), N * C, H, W,
+    )  # fmt: skip
+    return output
+
+
+@jit
+def _means(chunk, chunks, input, output, top, bottom, left, right, sizes, planes, H, W):
+    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+        window = 0
+        for i in range(top.size):
+            for j in range(left.size):
+                total = input.dtype.type(0)
+                for h in range(top[i], bottom[i]):
+                    for at in range((plane * H + h) * W + left[j], (plane * H + h) * W + right[j]):
+                        total += input[at]
+                output[plane * sizes.size + window] = total / sizes[window]
+                window += 1
+
+
+@jit_parallel
+def _means_parallel(chunks, input, output, top, bottom, left, right, sizes, planes, H, W):
+    for chunk in prange(chunks):
+        _means(np.int64(chunk), chunks, input, output, top, bottom, left, right, sizes, planes, H, W)
+
+
+def _share_in_windows(
+    grad_output: np.ndarray,
+    input_shape: Shape4,
+    top: np.ndarray,
+    bottom: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    sizes: np.ndarray,
+) -> np.ndarray:
+    N, C, H, W = input_shape
+    grad_input = np.empty(input_shape, grad_output.dtype)
+    chunks = count_chunks(N * C, 4 * max(grad_input.size, grad_output.size))
+    launch(
+        _shares, _shares_parallel, chunks, flat(grad_output), grad_input.reshape(-1),
+        top, bottom, left, right, sizes.reshape(-1).astype(grad_output.dtype), N * C, H, W,
+    )  # fmt: skip
+    return grad_input
+
+
+@jit
+def _shares(chunk, chunks, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W):
+    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+        grad_input[plane * H * W : (plane + 1) * H * W] = 0
+        window = 0
+        for i in range(top.size):
+            for j in range(left.size):
+                share = grad_output[plane * sizes.size + window] / sizes[window]
+                window += 1
+                for h in range(top[i], bottom[i]):
+                    for at in range((plane * H + h) * W + left[j], (plane * H + h) * W + right[j]):
+                        grad_input[at] += share
+
+
+@jit_parallel
+def _shares_parallel(
+    chunks, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W
+):
+    for chunk in prange(chunks):
+        _shares(
+            np.int64(chunk), chunks, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W
+        )

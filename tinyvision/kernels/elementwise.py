@@ -1,0 +1,34 @@
+"""Special functions that NumPy lacks."""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.threads import count_chunks, launch
+
+
+def erf_reference(x: np.ndarray) -> np.ndarray:
+    """The error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x."""
+    return np.vectorize(math.erf, otypes=[x.dtype])(x)
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    """The error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x."""
+    result = np.empty(x.shape, x.dtype)
+    chunks = count_chunks(x.size, 40 * x.size)
+    launch(_erf, _erf_parallel, chunks, flat(x), result.reshape(-1))
+    return result
+
+
+@jit
+def _erf(chunk, chunks, x, result):
+    for i in range(x.size * chunk // chunks, x.size * (chunk + 1) // chunks):
+        result[i] = math.erf(x[i])
+
+
+@jit_parallel
+def _erf_parallel(chunks, x, result):
+    for chunk in prange(chunks):
+        _erf(np.int64(chunk), chunks, x, result)

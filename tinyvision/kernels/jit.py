@@ -1,0 +1,104 @@
+"""Compiling kernels, and keeping the compiled code on disk.
+
+Compiling a kernel takes seconds, loading it milliseconds, so compiled code is kept: beside the
+package, in `kernels/__pycache__`, or, where that cannot be written, in the user's cache
+directory; NUMBA_CACHE_DIR overrides both. If nothing can be written, a warning says that kernels
+will be compiled anew in each process.
+
+Numba itself notices a change in the file a kernel stands in, but not in the files it calls into.
+So the directory is named after a digest of this package's sources: after any edit it is new.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+PACKAGE = Path(__file__).parent
+PREFIX = "compiled-"
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _candidates() -> list[Path]:
+    """Where compiled code may be kept, the best place first."""
+    if numba.config.CACHE_DIR:
+        return [Path(numba.config.CACHE_DIR)]
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    # Not a shared temporary directory: what is found there, any user may have written.
+    return [PACKAGE / "__pycache__", user_cache / "tinyvision"]
+
+
+def _cache_directory() -> Path | None:
+    for place in _candidates():
+        directory = place / f"{PREFIX}{_sources_digest()}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=directory).close()
+        except OSError:
+            continue
+        return directory
+    warnings.warn(
+        "tinyvision: no directory is writable for compiled kernels; they will be compiled again "
+        "in each process. Set NUMBA_CACHE_DIR to a directory that can be written.",
+        stacklevel=2,
+    )
+    return None
+
+
+def _remove_outdated(directory: Path) -> None:
+    """Delete what earlier versions of the sources left beside the package."""
+    if directory.parent == PACKAGE / "__pycache__":
+        for old in directory.parent.glob(f"{PREFIX}*"):
+            if old != directory:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+DIRECTORY = _cache_directory()
+if DIRECTORY is not None:
+    _remove_outdated(DIRECTORY)
+
+
+def _compile(function: Callable, **options: Any) -> Any:
+    """numba.njit that keeps the code in DIRECTORY; Numba reads CACHE_DIR only while decorating."""
+    if DIRECTORY is None:
+        return numba.njit(function, **options)
+    users_directory = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(DIRECTORY)
+    try:
+        return numba.njit(function, cache=True, **options)
+    finally:
+        numba.config.CACHE_DIR = users_directory
+
+
+def jit(function: Callable) -> Any:
+    """Compile a kernel; it runs without Python's global lock."""
+    return _compile(function, nogil=True, error_model="numpy")
+
+
+def jit_parallel(function: Callable) -> Any:
+    """Compile a kernel whose `prange` loops run on Numba's threads; start it with `launch`."""
+    return _compile(function, nogil=True, error_model="numpy", parallel=True)
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """The array as the 1-d array that kernels take, copied only if its layout requires it.
+
+    A read-only or misaligned array is copied too: for Numba it has another type, and each kernel
+    would be compiled once more for it.
+    """
+    if not array.flags.carray:
+        array = np.array(array, order="C")
+    return array.reshape(-1)

@@ -1,0 +1,285 @@
+"""Max pooling: the maximum of each window of an image, and its gradient.
+
+max_pool2d: output[n, c, i, j] = max over kh, kw of
+    input[n, c, i * stride_h - padding_h + kh * dilation_h, j * stride_w - padding_w + kw * ...]
+adaptive_max_pool2d: the same for the windows of `adaptive_windows` in avg_pool.py.
+
+Shapes: input (N, C, H, W), output (N, C, H_out, W_out). The caller decides the output size; a
+window may hang over any edge of the image, and what is outside is never the maximum.
+
+Gradients: d_input[the pixel that was the maximum] += d_output. max_pool2d remembers which pixel
+that was as `taps`, its number kh * kW + kw inside the window (-1 for a window that has no pixel):
+one byte instead of the eight of an index into the image.
+"""
+
+import numpy as np
+from numba import prange
+
+from tinyvision.kernels.avg_pool import adaptive_windows
+from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.threads import count_chunks, launch
+
+Pair = tuple[int, int]
+
+
+def max_pool2d_forward_reference(
+    input: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    output_size: Pair,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (output, taps). The first of equal maxima wins; NaN wins over all numbers."""
+    N, C, H, W = input.shape
+    output = np.full((N, C, *output_size), -np.inf, input.dtype)
+    taps = np.full(output.shape, -1, _taps_dtype(kernel_size))
+    for tap, (kh, kw) in enumerate(np.ndindex(*kernel_size)):
+        rows = np.arange(output_size[0]) * stride[0] - padding[0] + kh * dilation[0]
+        columns = np.arange(output_size[1]) * stride[1] - padding[1] + kw * dilation[1]
+        inside = np.logical_and.outer((rows >= 0) & (rows < H), (columns >= 0) & (columns < W))
+        pixels = input[:, :, rows.clip(0, H - 1)[:, None], columns.clip(0, W - 1)]
+        # taps < 0: even -inf is a maximum, if it is the first pixel of the window
+        wins = inside & ((pixels > output) | np.isnan(pixels) | (taps < 0))
+        output = np.where(wins, pixels, output)
+        taps[wins] = tap
+    return output, taps
+
+
+def max_pool2d_forward(
+    input: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    output_size: Pair,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (output, taps). The first of equal maxima wins; NaN wins over all numbers."""
+    N, C, H, W = input.shape
+    output = np.empty((N, C, *output_size), input.dtype)
+    taps = np.empty(output.shape, _taps_dtype(kernel_size))
+    if output.size > 0:
+        chunks = count_chunks(N * C, 4 * output.size * kernel_size[0] * kernel_size[1])
+        launch(
+            _max_pool, _max_pool_parallel, chunks, flat(input), output.reshape(-1),
+            taps.reshape(-1), N * C, H, W, *output_size, *kernel_size, *stride, *padding, *dilation,
+        )  # fmt: skip
+    return output, taps
+
+
+# The loops go over taps outside and over a row of outputs inside: the inner loop, without any
+# test for the image's edges, is one the compiler turns into vector instructions.
+@jit
+def _max_pool(
+    chunk, chunks, input, output, taps, planes, H, W, H_out, W_out, kH, kW, sh, sw, ph, pw, dh, dw
+):
+    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+        for i in range(H_out):
+            best = output[(plane * H_out + i) * W_out : (plane * H_out + i + 1) * W_out]
+            best_tap = taps[(plane * H_out + i) * W_out : (plane * H_out + i + 1) * W_out]
+            best[:] = -np.inf
+            best_tap[:] = -1
+            for kh in range(kH):
+                row = i * sh - ph + kh * dh
+                if row < 0 or row >= H:
+                    continue
+                for kw in range(kW):
+                    column, tap = kw * dw - pw, kh * kW + kw
+                    first = max(0, -(column // sw))  # the outputs whose tap is inside the image
+                    last = min(W_out, (W - 1 - column) // sw + 1)
+                    start = (plane * H + row) * W + column
+                    for j in range(first, last):
+                        pixel = input[start + j * sw]
+                        wins = (pixel > best[j]) | (pixel != pixel) | (best_tap[j] < 0)
+                        best[j] = pixel if wins else best[j]
+                        best_tap[j] = tap if wins else best_tap[j]
+
+
+@jit_parallel
+def _max_pool_parallel(
+    chunks, input, output, taps, planes, H, W, H_out, W_out, kH, kW, sh, sw, ph, pw, dh, dw
+):
+    for chunk in prange(chunks):
+        _max_pool(
+            np.int64(chunk), chunks, input, output, taps, planes, H, W, H_out, W_out,
+            kH, kW, sh, sw, ph, pw, dh, dw,
+        )  # fmt: skip
+
+
+def max_pool2d_indices(
+    taps: np.ndarray,
+    input_shape: tuple[int, int, int, int],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    """The index h * W + w of each maximum in its input plane, int64."""
+    H_out, W_out = taps.shape[2:]
+    kh, kw = np.divmod(taps.astype(np.int64), kernel_size[1])
+    h = np.arange(H_out)[:, None] * stride[0] - padding[0] + kh * dilation[0]
+    w = np.arange(W_out) * stride[1] - padding[1] + kw * dilation[1]
+    return h * input_shape[3] + w
+
+
+def max_pool2d_backward_reference(
+    grad_output: np.ndarray,
+    taps: np.ndarray,
+    input_shape: tuple[int, int, int, int],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    """Adds each output's gradient to the pixel that was its maximum."""
+    indices = max_pool2d_indices(taps, input_shape, kernel_size, stride, padding, dilation)
+    has_pixel = taps >= 0
+    return adaptive_max_pool2d_backward_reference(
+        np.where(has_pixel, grad_output, 0), np.where(has_pixel, indices, 0), input_shape
+    )
+
+
+def max_pool2d_backward(
+    grad_output: np.ndarray,
+    taps: np.ndarray,
+    input_shape: tuple[int, int, int, int],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    """Adds each output's gradient to the pixel that was its maximum."""
+    N, C, H, W = input_shape
+    grad_input = np.empty(input_shape, grad_output.dtype)
+    kh, kw = np.divmod(np.arange(kernel_size[0] * kernel_size[1]), kernel_size[1])
+    tap_offsets = kh * dilation[0] * W + kw * dilation[1]
+    chunks = count_chunks(N * C, 4 * (grad_input.size + grad_output.size))
+    launch(
+        _max_pool_backward, _max_pool_backward_parallel, chunks, flat(grad_output), flat(taps),
+        grad_input.reshape(-1), tap_offsets, N * C, H, W, *grad_output.shape[2:], *stride, *padding,
+    )  # fmt: skip
+    return grad_input
+
+
+@jit
+def _max_pool_backward(
+    chunk, chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
+    sh, sw, ph, pw,
+):  # fmt: skip
+    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+        grad_input[plane * H * W : (plane + 1) * H * W] = 0
+        for i in range(H_out):
+            start = (plane * H + i * sh - ph) * W - pw
+            at = (plane * H_out + i) * W_out
+            for j in range(W_out):
+                if taps[at + j] >= 0:
+                    grad_input[start + j * sw + tap_offsets[taps[at + j]]] += grad_output[at + j]
+
+
+@jit_parallel
+def _max_pool_backward_parallel(
+    chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out, sh, sw, ph, pw
+):
+    for chunk in prange(chunks):
+        _max_pool_backward(
+            np.int64(chunk), chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
+            sh, sw, ph, pw,
+        )  # fmt: skip
+
+
+def _taps_dtype(kernel_size: Pair) -> type:
+    return np.int8 if kernel_size[0] * kernel_size[1] <= 127 else np.int32
+
+
+def adaptive_max_pool2d_forward_reference(
+    input: np.ndarray, output_size: Pair
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (output, indices h * W + w of the maxima, int64)."""
+    N, C, H, W = input.shape
+    output = np.empty((N, C, *output_size), input.dtype)
+    indices = np.empty(output.shape, np.int64)
+    rows, columns = adaptive_windows(H, output_size[0]), adaptive_windows(W, output_size[1])
+    for i, j in np.ndindex(*output_size):
+        window = input[:, :, rows[0][i] : rows[1][i], columns[0][j] : columns[1][j]]
+        kH, kW = window.shape[2:]
+        window = window.reshape(N, C, kH * kW)
+        best = window.argmax(axis=2)  # NumPy too takes NaN for the maximum, but the first one
+        for n, c in np.argwhere(np.isnan(window).any(axis=2)):
+            best[n, c] = np.flatnonzero(np.isnan(window[n, c]))[-1]
+        output[:, :, i, j] = np.take_along_axis(window, best[:, :, None], axis=2)[:, :, 0]
+        indices[:, :, i, j] = (rows[0][i] + best // kW) * W + columns[0][j] + best % kW
+    return output, indices
+
+
+def adaptive_max_pool2d_forward(
+    input: np.ndarray, output_size: Pair
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (output, indices h * W + w of the maxima, int64)."""
+    N, C, H, W = input.shape
+    output = np.empty((N, C, *output_size), input.dtype)
+    indices = np.empty(output.shape, np.int64)
+    if output.size > 0:
+        chunks = count_chunks(N * C, 4 * max(input.size, output.size))
+        launch(
+            _max_of_windows, _max_of_windows_parallel, chunks, flat(input), output.reshape(-1),
+            indices.reshape(-1), *adaptive_windows(H, output_size[0]),
+            *adaptive_windows(W, output_size[1]), N * C, H, W,
+        )  # fmt: skip
+    return output, indices
+
+
+@jit
+def _max_of_windows(chunk, chunks, input, output, indices, top, bottom, left, right, planes, H, W):
+    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+        at = plane * top.size * left.size
+        for i in range(top.size):
+            for j in range(left.size):
+                index = top[i] * W + left[j]
+                best = input[plane * H * W + index]
+                for h in range(top[i], bottom[i]):
+                    for w in range(left[j], right[j]):
+                        pixel = input[(plane * H + h) * W + w]
+                        if pixel > best or np.isnan(pixel):
+                            best, index = pixel, h * W + w
+                output[at], indices[at] = best, index
+                at += 1
+
+
+@jit_parallel
+def _max_of_windows_parallel(
+    chunks, input, output, indices, top, bottom, left, right, planes, H, W
+):
+    for chunk in prange(chunks):
+        _max_of_windows(
+            np.int64(chunk), chunks, input, output, indices, top, bottom, left, right, planes, H, W
+        )
+
+
+def adaptive_max_pool2d_backward_reference(
+    grad_output: np.ndarray, indices: np.ndarray, input_shape: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Adds each output's gradient to the pixel whose index was recorded."""
+    N, C, H, W = input_shape
+    grad_input = np.zeros((N * C, H * W), grad_output.dtype)
+    planes = np.arange(N * C)[:, None]
+    np.add.at(grad_input, (planes, indices.reshape(N * C, -1)), grad_output.reshape(N * C, -1))
+    return grad_input.reshape(input_shape)
+
+
+def adaptive_max_pool2d_backward(
+    grad_output: np.ndarray, indices: np.ndarray, input_shape: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Adds each output's gradient to the pixel whose index was recorded."""
+    N, C, H, W = input_shape
+    grad_input = np.zeros(input_shape, grad_output.dtype)
+    if grad_output.size > 0:
+        outputs = grad_output.shape[2] * grad_output.shape[3]
+        _scatter(flat(grad_output), flat(indices), grad_input.reshape(-1), N * C, H * W, outputs)
+    return grad_input
+
+
+@jit
+def _scatter(grad_output, indices, grad_input, planes, pixels, outputs):
+    for plane in range(planes):
+        for at in range(plane * outputs, (plane + 1) * outputs):
+            grad_input[plane * pixels + indices[at]] += grad_output[at]

@@ -1,0 +1,274 @@
+"""The inner loop of convolution, forward and backward: a tile of sums kept in registers.
+
+A core can start one or two vector multiply-adds per clock cycle, but not load their operands at
+that rate. So every loaded value has to be used several times while it is in a register: a tile of
+`rows` x `columns` sums is kept in rows * columns registers, and one step of the loop over k loads
+rows + columns operands for rows * columns multiply-adds. Two such loops carry everything here:
+
+- `outer_tile`: sums[r, v] += a[r, k] * b[k, v] with a scalar a and a vector b. Matrix product.
+- `dot_tile`: sums[r, c] += a[r, k] * b[c, k] with two vectors, whose lanes are added at the end.
+
+Where a[r, k] lies is the sum of a row's offset and a step's offset, each read from a table. That
+is the generality convolution needs: with step offsets that jump from one filter tap to the next
+it runs over an image in place, and the matrix that "im2col" would build is never built.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from tinyvision.kernels.jit import jit
+from tinyvision.kernels.simd import (
+    INT,
+    VECTOR_REGISTERS,
+    element_pointer,
+    lanes_of,
+    llvm_scalar,
+    llvm_vector,
+    load_vector,
+    multiply_add,
+    splat_scalar,
+    store_vector,
+    sum_lanes,
+)
+
+# The sums must fit in the registers beside the operands: 8 x 2 (or 8 x 3 in dot_tile) of the 32
+# registers of AVX-512 and ARM, 6 x 2 of the 16 of other x86. Fewer rows take more columns.
+MAX_ROWS, MORE_COLUMNS, DOT_COLUMNS = (8, 4, 3) if VECTOR_REGISTERS == 32 else (6, 2, 1)
+
+
+def _number(value):
+    return ir.Constant(INT, value)
+
+
+def _advance(builder, element, pointer, offset):
+    return builder.gep(pointer, [offset], source_etype=llvm_scalar(element))
+
+
+def _row_pointers(builder, element, pointer, stride, rows):
+    offsets = [builder.mul(stride, _number(i)) for i in range(rows)]
+    return [_advance(builder, element, pointer, offset) for offset in offsets]
+
+
+def _table_entry(context, builder, table_type, table, index):
+    """table[index] of an int64 array."""
+    return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
+
+
+def _accumulate(builder, element, rows, columns, steps, load_operands):
+    """Emit `for s in range(steps)` around the multiply-adds; return the sums. Needs steps >= 1.
+
+    load_operands(s) emits the loads of step s: the list b, and a function that loads a[row].
+    """
+    tile = [(i, j) for i in range(rows) for j in range(columns)]
+    vector = llvm_vector(element)
+    before = builder.block
+    body, after = builder.append_basic_block("step"), builder.append_basic_block("done")
+    builder.branch(body)
+    builder.position_at_end(body)
+    step = builder.phi(INT)
+    sums = {position: builder.phi(vector) for position in tile}
+    load_a, b = load_operands(step)
+    updated = {}
+    for i in range(rows):
+        a = load_a(i)
+        for j in range(columns):
+            updated[i, j] = multiply_add(builder, element, a, b[j], sums[i, j])
+    next_step = builder.add(step, _number(1))
+    zero = ir.Constant(vector, [0.0] * vector.count)
+    for phi, first, then in [
+        (step, _number(0), next_step),
+        *((sums[position], zero, updated[position]) for position in tile),
+    ]:
+        phi.add_incoming(first, before)
+        phi.add_incoming(then, body)
+    builder.cbranch(builder.icmp_signed("<", next_step, steps), body, after)
+    builder.position_at_end(after)
+    return updated
+
+
+def _make_outer_tile(rows, vectors):
+    @intrinsic
+    def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps):
+        """For i < rows and every lane n of `vectors` vectors:
+        C[c + i*c_row + n] =
+            sum over k <= s < k + steps of A[a + i*a_row + a_steps[s]] * B[b + b_steps[s] + n]
+        """
+        ints, element = types.intp, A.dtype
+        signature = types.void(C, ints, ints, A, ints, ints, a_steps, B, ints, b_steps, ints, ints)
+
+        def emit(context, builder, signature, arguments):
+            C_, c_, c_row_, A_, a_, a_row_, a_steps_, B_, b_, b_steps_, k_, steps_ = arguments
+            lanes = llvm_vector(element).count
+            start_a = element_pointer(context, builder, A, A_, a_)
+            start_b = element_pointer(context, builder, B, B_, b_)
+            start_c = element_pointer(context, builder, C, C_, c_)
+            rows_a = _row_pointers(builder, element, start_a, a_row_, rows)
+            rows_c = _row_pointers(builder, element, start_c, c_row_, rows)
+
+            def load_operands(step):
+                s = builder.add(k_, step)
+                to_a = _table_entry(context, builder, a_steps, a_steps_, s)
+                to_b = _table_entry(context, builder, b_steps, b_steps_, s)
+                first = _advance(builder, element, start_b, to_b)
+                places = [_advance(builder, element, first, _number(v * lanes)) for v in columns]
+
+                def load_a(i):
+                    place = _advance(builder, element, rows_a[i], to_a)
+                    scalar = builder.load(place, typ=llvm_scalar(element))
+                    return splat_scalar(builder, element, scalar)
+
+                return load_a, [load_vector(builder, element, place) for place in places]
+
+            columns = range(vectors)
+            sums = _accumulate(builder, element, rows, vectors, steps_, load_operands)
+            for i in range(rows):
+                for v in columns:
+                    place = _advance(builder, element, rows_c[i], _number(v * lanes))
+                    store_vector(builder, element, sums[i, v], place)
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return outer_tile
+
+
+def _make_dot_tile(rows, columns):
+    @intrinsic
+    def dot_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, j, b_steps, steps):
+        """For i < rows, n < columns:
+        C[c + i*c_row + n] +=
+            sum over s < steps and the lanes l of a vector of
+            A[a + i*a_row + a_steps[s] + l] * B[b + b_columns[j + n] + b_steps[s] + l]
+        """
+        ints, element = types.intp, A.dtype
+        signature = types.void(
+            C, ints, ints, A, ints, ints, a_steps, B, ints, b_columns, ints, b_steps, ints
+        )
+
+        def emit(context, builder, signature, arguments):
+            C_, c_, c_row_, A_, a_, a_row_, a_steps_, B_, b_, columns_, j_, b_steps_, n_ = arguments
+            start_a = element_pointer(context, builder, A, A_, a_)
+            start_b = element_pointer(context, builder, B, B_, b_)
+            start_c = element_pointer(context, builder, C, C_, c_)
+            rows_a = _row_pointers(builder, element, start_a, a_row_, rows)
+            rows_c = _row_pointers(builder, element, start_c, c_row_, rows)
+            to_columns = [
+                _table_entry(context, builder, b_columns, columns_, builder.add(j_, _number(n)))
+                for n in range(columns)
+            ]
+            columns_b = [_advance(builder, element, start_b, offset) for offset in to_columns]
+
+            def load_operands(step):
+                to_a = _table_entry(context, builder, a_steps, a_steps_, step)
+                to_b = _table_entry(context, builder, b_steps, b_steps_, step)
+                places = [_advance(builder, element, column, to_b) for column in columns_b]
+
+                def load_a(i):
+                    return load_vector(
+                        builder, element, _advance(builder, element, rows_a[i], to_a)
+                    )
+
+                return load_a, [load_vector(builder, element, place) for place in places]
+
+            sums = _accumulate(builder, element, rows, columns, n_, load_operands)
+            for i in range(rows):
+                for n in range(columns):
+                    place = _advance(builder, element, rows_c[i], _number(n))
+                    total = sum_lanes(builder, element, sums[i, n])
+                    before = builder.load(place, typ=llvm_scalar(element))
+                    builder.store(builder.fadd(before, total), place)
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return dot_tile
+
+
+outer_max, outer_max_narrow = _make_outer_tile(MAX_ROWS, 2), _make_outer_tile(MAX_ROWS, 1)
+outer_4, outer_4_narrow = _make_outer_tile(4, MORE_COLUMNS), _make_outer_tile(4, 1)
+outer_2, outer_2_narrow = _make_outer_tile(2, 4), _make_outer_tile(2, 1)
+outer_1, outer_1_narrow = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
+
+
+@jit
+def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors):
+    """The product of `outer_tile` for any number of rows and vectors.
+
+    Rows are taken MAX_ROWS at a time, the rest by 4, 2 and 1, so that no work is wasted on rows
+    that do not exist. C must have room for whole vectors.
+    """
+    lanes = lanes_of(C)
+    i = 0
+    while i < rows:
+        left = rows - i
+        height = MAX_ROWS if left >= MAX_ROWS else 4 if left >= 4 else 2 if left >= 2 else 1
+        width = 2 if height == MAX_ROWS else MORE_COLUMNS if height == 4 else 4
+        ai, ci, v = a + i * a_row, c + i * c_row, 0
+        while v < vectors:
+            cv, bv = ci + v * lanes, b + v * lanes
+            wide = v + width <= vectors
+            if height == MAX_ROWS and wide:
+                outer_max(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            elif height == MAX_ROWS:
+                outer_max_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            elif height == 4 and wide:
+                outer_4(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            elif height == 4:
+                outer_4_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            elif height == 2 and wide:
+                outer_2(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            elif height == 2:
+                outer_2_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            elif wide:
+                outer_1(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            else:
+                outer_1_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+            v += width if wide else 1
+        i += height
+
+
+dot_max, dot_max_narrow = _make_dot_tile(MAX_ROWS, DOT_COLUMNS), _make_dot_tile(MAX_ROWS, 1)
+dot_4, dot_4_narrow = _make_dot_tile(4, 3), _make_dot_tile(4, 1)
+dot_2, dot_2_narrow = _make_dot_tile(2, 3), _make_dot_tile(2, 1)
+dot_1, dot_1_narrow = _make_dot_tile(1, 3), _make_dot_tile(1, 1)
+
+
+@jit
+def add_dot_products(C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, b_steps, steps, rows):
+    """The product of `dot_tile` for any number of rows and all columns of the table b_columns."""
+    i = 0
+    while i < rows:
+        left = rows - i
+        height = MAX_ROWS if left >= MAX_ROWS else 4 if left >= 4 else 2 if left >= 2 else 1
+        width = DOT_COLUMNS if height == MAX_ROWS else 3
+        ai, ci, j = a + i * a_row, c + i * c_row, 0
+        while j < b_columns.size:
+            cj = ci + j
+            wide = j + width <= b_columns.size
+            if height == MAX_ROWS and wide:
+                dot_max(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+            elif height == MAX_ROWS:
+                dot_max_narrow(
+                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
+                )
+            elif height == 4 and wide:
+                dot_4(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+            elif height == 4:
+                dot_4_narrow(
+                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
+                )
+            elif height == 2 and wide:
+                dot_2(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+            elif height == 2:
+                dot_2_narrow(
+                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
+                )
+            elif wide:
+                dot_1(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+            else:
+                dot_1_narrow(
+                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
+                )
+            j += width if wide else 1
+        i += height

@@ -1,0 +1,134 @@
+"""BatchNorm1d and BatchNorm2d.
+
+Source: Ioffe and Szegedy 2015, "Batch Normalization", arXiv 1502.03167.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tinyvision.nn.functional as F
+from tinyvision.checks import as_int
+from tinyvision.creation import tensor, zeros
+from tinyvision.dtypes import int64
+from tinyvision.nn import init
+from tinyvision.nn.module import Module
+from tinyvision.nn.parameter import check_device, new_parameter
+from tinyvision.tensor import Tensor
+
+
+class _BatchNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var per channel.
+
+    In training they are those of the batch, and running averages of them are kept:
+    running = (1 - momentum) * running + momentum * batch; momentum=None keeps the plain average
+    of all batches. In evaluation the running averages are used, if there are any.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_features = as_int(num_features, type(self).__name__, "num_features")
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        check_device(device)
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            parameter = new_parameter(num_features, dtype=dtype, device=device) if wanted else None
+            self.register_parameter(name, parameter)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", zeros(num_features, dtype=dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", tensor(0, dtype=int64) if tracked else None)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Start the running averages again, from mean 0 and variance 1."""
+        if self.track_running_stats:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1 and bias to 0, and start the running averages again."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        # In training without tracking, the running averages are neither read nor written.
+        visible = self.track_running_stats or not self.training
+        running_mean = self.running_mean if visible else None
+        running_var = self.running_var if visible else None
+        return F.batch_norm(
+            input,
+            running_mean,
+            running_var,
+            self.weight,
+            self.bias,
+            # Without running averages, evaluation has to use the batch's statistics as well.
+            self.training or running_mean is None,
+            self._share_of_batch(),
+            self.eps,
+        )
+
+    def _share_of_batch(self) -> float:
+        """The weight of this batch in the running averages; counts it if it is a training one."""
+        tracks = self.training and self.track_running_stats
+        if tracks and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:
+                return 1.0 / self.num_batches_tracked.item()
+        return 0.0 if self.momentum is None else self.momentum
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of vectors or sequences.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var of each channel over the
+    batch (and length) in training, running averages of them in evaluation.
+
+    Shapes: input and output (N, C) or (N, C, L); weight, bias, running statistics (C).
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in (2, 3):
+            raise ValueError(f"expected 2D or 3D input (got {input.dim()}D input)")
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of images.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var of each channel over
+    batch, height and width in training, running averages of them in evaluation.
+
+    Shapes: input and output (N, C, H, W); weight, bias, running statistics (C).
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 4:
+            raise ValueError(f"expected 4D input (got {input.dim()}D input)")

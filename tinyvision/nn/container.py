@@ -1,0 +1,274 @@
+"""Containers: modules that hold other modules (or parameters) in order or by name."""
+
+from __future__ import annotations
+
+import operator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, Self
+
+from tinyvision.nn.module import Module
+from tinyvision.nn.parameter import Parameter
+from tinyvision.tensor import Tensor
+
+
+class _ModuleSequence(Module):
+    """What Sequential and ModuleList have in common: children under the names "0", "1", ..."""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __setitem__(self, idx: int, module: Module) -> None:
+        setattr(self, self._name_at(idx), module)
+
+    def __delitem__(self, idx: int | slice) -> None:
+        names = list(self._modules)
+        for name in names[idx] if isinstance(idx, slice) else [self._name_at(idx)]:
+            del self._modules[name]
+        self._renumber(list(self._modules.values()))
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Add a module before the one at `index`, which may be negative or the length.
+
+        Raises: IndexError if out of range, TypeError for what is no Module.
+        """
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        size = len(self)
+        if not -size <= operator.index(index) <= size:
+            raise IndexError(f"Index out of range: {index}")
+        modules = list(self._modules.values())
+        modules.insert(index, module)
+        self._renumber(modules)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end."""
+        for module in list(modules):  # a list, because `modules` may be self
+            self.append(module)
+        return self
+
+    def pop(self, key: int) -> Module:
+        """Remove the module at `key` and return it."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def __getitem__(self, idx: int | slice) -> Any:
+        if isinstance(idx, slice):
+            return self._selection(list(self._modules.items())[idx])
+        return self._modules[self._name_at(idx)]
+
+    def _selection(self, items: list[tuple[str, Any]]) -> Self:
+        raise NotImplementedError
+
+    def _name_at(self, idx: int) -> str:
+        size = len(self)
+        if not -size <= operator.index(idx) < size:
+            raise IndexError(f"index {idx} is out of range")
+        return list(self._modules)[idx]
+
+    def _renumber(self, modules: list[Any]) -> None:
+        self._modules = {str(i): module for i, module in enumerate(modules)}
+
+
+class Sequential(_ModuleSequence):
+    """Modules applied one after the other: `Sequential(a, b)(x)` is `b(a(x))`.
+
+    An OrderedDict gives them names: `Sequential(OrderedDict(conv=..., act=...))`.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__()
+        named = args[0] if len(args) == 1 and isinstance(args[0], OrderedDict) else None
+        items = enumerate(args) if named is None else named.items()
+        for name, module in items:
+            self.add_module(str(name) if named is None else name, module)
+
+    def forward(self, input: Any) -> Any:
+        for module in self:
+            input = module(input)
+        return input
+
+    def _selection(self, items: list[tuple[str, Any]]) -> Self:
+        return type(self)(OrderedDict(items))
+
+    def __add__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            raise ValueError(
+                f"add operator supports only objects of Sequential class, but {type(other)} is "
+                "given."
+            )
+        return Sequential(*self, *other)
+
+
+class ModuleList(_ModuleSequence):
+    """A list of modules, which are thereby registered; it has no forward of its own."""
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.extend(modules)
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                "ModuleList.extend should be called with an iterable, but got "
+                f"{type(modules).__name__}"
+            )
+        return super().extend(modules)
+
+    def __iadd__(self, modules: Iterable[Module]) -> Self:
+        return self.extend(modules)
+
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
+
+    def _selection(self, items: list[tuple[str, Any]]) -> Self:
+        return type(self)([module for _, module in items])
+
+    def _child_lines(self) -> Iterable[str]:
+        """Equal neighbours on one line: `(0-2): 3 x ReLU()`."""
+        start = 0
+        for text, group in groupby(repr(module) for module in self):
+            count = len(list(group))
+            one = f"({start}): {text}"
+            yield one if count == 1 else f"({start}-{start + count - 1}): {count} x {text}"
+            start += count
+
+
+class ModuleDict(Module):
+    """Modules by name, in the order they were added; it has no forward of its own."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.update(modules)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.add_module(key, module)
+
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._modules
+
+    def clear(self) -> None:
+        """Remove all."""
+        self._modules.clear()
+
+    def pop(self, key: str) -> Any:
+        """Remove the module called `key` and return it."""
+        return self._modules.pop(key)
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._modules.keys()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """(name, module) pairs."""
+        return self._modules.items()
+
+    def values(self) -> Iterable[Any]:
+        """The modules."""
+        return self._modules.values()
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add modules from a mapping or (name, module) pairs; earlier ones are replaced.
+
+        Raises: TypeError if it is neither.
+        """
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                "ModuleDict.update should be called with an iterable of key/value pairs, but got "
+                f"{type(modules).__name__}"
+            )
+        if isinstance(modules, (Mapping, ModuleDict)):
+            modules = modules.items()
+        for i, pair in enumerate(modules):
+            if not isinstance(pair, Iterable) or len(tuple(pair)) != 2:
+                raise TypeError(
+                    f"ModuleDict update sequence element #{i} should be a (name, module) pair, "
+                    f"got {pair!r}"
+                )
+            name, module = pair
+            self[name] = module
+
+
+class ParameterList(Module):
+    """A list of parameters, which are thereby registered; Tensors are made Parameters."""
+
+    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+        super().__init__()
+        if values is not None:
+            self.extend(values)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parameters.values())
+
+    def __getitem__(self, idx: int | slice) -> Any:
+        parameters = list(self)
+        if isinstance(idx, slice):
+            return type(self)(parameters[idx])
+        if not -len(parameters) <= operator.index(idx) < len(parameters):
+            raise IndexError(f"index {idx} is out of range")
+        return parameters[idx]
+
+    def __setitem__(self, idx: int, param: Tensor) -> None:
+        self[idx]  # raises for a bad index
+        setattr(self, str(idx % len(self)), _as_parameter(param))
+
+    def append(self, value: Tensor) -> Self:
+        """Add a parameter at the end."""
+        self.register_parameter(str(len(self)), _as_parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Tensor]) -> Self:
+        """Add parameters at the end."""
+        if not isinstance(values, Iterable) or isinstance(values, Tensor):
+            raise TypeError(
+                "ParameterList.extend should be called with an iterable, but got "
+                f"{type(values).__name__}"
+            )
+        for value in list(values):
+            self.append(value)
+        return self
+
+    def __iadd__(self, values: Iterable[Tensor]) -> Self:
+        return self.extend(values)
+
+    def extra_repr(self) -> str:
+        sizes = ["x".join(map(str, p.shape)) for p in self]
+        return "\n".join(
+            f"  ({i}): Parameter containing: [{p.dtype} of size {size}]"
+            for i, (p, size) in enumerate(zip(self, sizes, strict=True))
+        )
+
+
+def _as_parameter(value: Any) -> Parameter:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"ParameterList: expected Tensors, got {type(value).__name__}")
+    return value if isinstance(value, Parameter) else Parameter(value)

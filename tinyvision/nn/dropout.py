@@ -1,0 +1,39 @@
+"""Dropout layers.
+
+Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from
+Overfitting", JMLR 15.
+"""
+
+from __future__ import annotations
+
+import tinyvision.nn.functional as F
+from tinyvision.nn.module import Module
+from tinyvision.tensor import Tensor
+
+
+class _Dropout(Module):
+    """What the dropout layers have in common: the probability p."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        self.p = p
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """In training, zeros each element with probability p and scales the rest by 1 / (1 - p)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, self.training, self.inplace)
+
+
+class Dropout2d(_Dropout):
+    """Like Dropout, for whole channels of images (N, C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout2d(input, self.p, self.training, self.inplace)

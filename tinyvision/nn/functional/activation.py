@@ -1,0 +1,264 @@
+"""Activation functions, and softmax with its relatives.
+
+A function that takes parameters makes a row like those in ops/elementwise.py's table: the
+function, and what turns the gradient of its result into that of its input.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tinyvision import kernels
+from tinyvision.nn.functional.arguments import as_number, check_float, check_tensor
+from tinyvision.ops.elementwise import SIGMOID, Rule, Unary
+from tinyvision.tensor import Tensor
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0); the gradient at 0 is 0."""
+    check_tensor("relu", "input", input)
+    if input.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return input.relu_() if inplace else input.relu()
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6).
+
+    Source: Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
+    """
+    return hardtanh(input, 0, 6, inplace)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """x limited to [min_val, max_val]; the gradient is 0 outside and at both ends.
+
+    Raises: ValueError if min_val is greater than max_val.
+    """
+    check_tensor("hardtanh", "input", input)
+    min_val = as_number("hardtanh", "min_val", min_val)
+    max_val = as_number("hardtanh", "max_val", max_val)
+    if min_val > max_val:
+        raise ValueError(f"min_val cannot be greater than max_val, got {min_val} > {max_val}")
+    if input.dtype.kind == "b":
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    if input.dtype.kind == "u" and min_val < 0:
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+    if not input.is_floating_point():
+        min_val, max_val = int(min_val), int(max_val)
+    rule = Rule(
+        "Hardtanh",
+        lambda x: np.clip(x, min_val, max_val),
+        lambda g, x: np.where((x <= min_val) | (x >= max_val), 0, g),
+        keeps_integers=True,
+    )
+    return _apply(input, rule, inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope * x.
+
+    Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic
+    Models", 2013.
+    """
+    _check("leaky_relu", input)
+    negative_slope = as_number("leaky_relu", "negative_slope", negative_slope)
+    rule = Rule(
+        "LeakyRelu",
+        lambda x: np.where(x > 0, x, x * negative_slope),
+        lambda g, x: np.where(x > 0, g, g * negative_slope),
+    )
+    return _apply(input, rule, inplace)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where x > 0, else alpha * (e^x - 1).
+
+    Source: Clevert, Unterthiner and Hochreiter, 2015, arXiv:1511.07289.
+    """
+    _check("elu", input)
+    alpha = as_number("elu", "alpha", alpha)
+    # exp is taken of min(x, 0) only: where x > 0 it is not used, and could overflow.
+    rule = Rule(
+        "Elu",
+        lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+        lambda g, x: np.where(x > 0, g, g * (alpha * np.exp(np.minimum(x, 0)))),
+    )
+    return _apply(input, rule, inplace)
+
+
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """x * Phi(x), Phi being the normal distribution's P(X <= x) = (1 + erf(x / sqrt(2))) / 2.
+
+    approximate="tanh" takes Phi(x) ~ (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2.
+    Gradient: dx = g * (Phi(x) + x * phi(x)), phi = Phi' being the bell curve.
+
+    Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
+    """
+    _check("gelu", input)
+    if not isinstance(approximate, str):
+        kind = type(approximate).__name__
+        raise TypeError(f"gelu(): argument 'approximate' must be str, not {kind}")
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
+    return Unary.apply(input, rule=_GELU if approximate == "none" else _GELU_TANH)
+
+
+def _gelu_forward(x: np.ndarray) -> np.ndarray:
+    y = 1 + kernels.erf(x * math.sqrt(0.5))
+    y *= x
+    y *= 0.5
+    return y
+
+
+def _gelu_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    slope = x * np.exp(-0.5 * x * x)
+    slope *= math.sqrt(2 / math.pi)
+    slope += kernels.erf(x * math.sqrt(0.5))
+    slope += 1
+    slope *= 0.5
+    return g * slope
+
+
+_TANH_SCALE, _TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh_forward(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + np.tanh(_TANH_SCALE * (x + _TANH_CUBE * x * x * x)))
+
+
+def _gelu_tanh_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    square = x * x
+    t = np.tanh(_TANH_SCALE * (x + _TANH_CUBE * square * x))
+    inner = _TANH_SCALE * (1 + 3 * _TANH_CUBE * square)
+    return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner)
+
+
+_GELU = Rule("Gelu", _gelu_forward, _gelu_backward)
+_GELU_TANH = Rule("Gelu", _gelu_tanh_forward, _gelu_tanh_backward)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * sigmoid(x), also called swish.
+
+    Gradient: dx = g * s * (1 + x * (1 - s)) with s = sigmoid(x).
+
+    Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, section 4.
+    """
+    _check("silu", input)
+    return _apply(input, _SILU, inplace)
+
+
+def _silu_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    s = SIGMOID.function(x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+_SILU = Rule("Silu", lambda x: x * SIGMOID.function(x), _silu_backward)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e^-x)."""
+    check_tensor("sigmoid", "input", input)
+    return input.sigmoid()
+
+
+def tanh(input: Tensor) -> Tensor:
+    """(e^x - e^-x) / (e^x + e^-x)."""
+    check_tensor("tanh", "input", input)
+    return input.tanh()
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta x)) / beta, a smooth relu; x itself where beta x > threshold.
+
+    Gradient: dx = g * sigmoid(beta x).
+    """
+    _check("softplus", input)
+    beta = as_number("softplus", "beta", beta)
+    threshold = as_number("softplus", "threshold", threshold)
+
+    def forward(x: np.ndarray) -> np.ndarray:
+        return np.where(
+            x * beta > threshold, x, np.log1p(np.exp(x * beta)) / np.asarray(beta, x.dtype)
+        )
+
+    def backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.where(x * beta > threshold, g, g * SIGMOID.function(x * beta))
+
+    return Unary.apply(input, rule=Rule("Softplus", forward, backward))
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)) = min(x, 0) - log(1 + e^-|x|), which overflows nowhere.
+
+    Gradient: dx = g * sigmoid(-x).
+    """
+    _check("logsigmoid", input)
+    return Unary.apply(input, rule=_LOG_SIGMOID)
+
+
+_LOG_SIGMOID = Rule(
+    "LogSigmoid",
+    lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+    lambda g, x: g * SIGMOID.function(-x),
+)
+
+
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """e^x / (sum of e^x along dim): positive values that add up to 1.
+
+    Gradient: dx = y * (g - sum of g y). `_stacklevel` is where a warning points to.
+    """
+    check_tensor("softmax", "input", input)
+    return input.softmax(_choose_dim("softmax", input, dim, _stacklevel), dtype)
+
+
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """softmax(-x)."""
+    check_tensor("softmin", "input", input)
+    return (-input).softmax(_choose_dim("softmin", input, dim, _stacklevel), dtype)
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """log(softmax(x)), accurate also where softmax is close to 0.
+
+    Gradient: dx = g - softmax(x) * sum of g.
+    """
+    check_tensor("log_softmax", "input", input)
+    return input.log_softmax(_choose_dim("log_softmax", input, dim, _stacklevel), dtype)
+
+
+def _choose_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
+    """`dim`, or with PyTorch's warning the dim that PyTorch takes if none is given."""
+    if dim is not None:
+        return dim
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def _check(name: str, input: Tensor) -> None:
+    check_tensor(name, "input", input)
+    check_float(name, input)
+
+
+def _apply(input: Tensor, rule: Rule, inplace: bool) -> Tensor:
+    if inplace:
+        return input._in_place(lambda x: Unary.apply(x, rule=rule))
+    return Unary.apply(input, rule=rule)

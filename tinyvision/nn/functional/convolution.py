@@ -1,0 +1,163 @@
+"""Layers with weights: linear maps and convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyvision.checks import as_int
+from tinyvision.nn.functional.arguments import (
+    check_float,
+    check_image,
+    check_same_dtype,
+    check_tensor,
+    size_pair,
+)
+from tinyvision.ops.conv import Conv2d
+from tinyvision.ops.matmul import Linear
+from tinyvision.ops.shape import Pad
+from tinyvision.tensor import Tensor
+
+Size = int | Sequence[int]
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = input weight^T + bias: one dot product per output feature.
+
+    Shapes: input (..., in), weight (out, in), bias (out,), y (..., out); a weight (in,) gives
+    one dot product, y (...).
+    Gradients: dinput = g weight, dweight = g^T input, dbias = sum of g over all but the last dim.
+    Raises: RuntimeError for shapes or dtypes that do not fit together.
+    """
+    check_tensor("linear", "input", input)
+    check_tensor("linear", "weight", weight)
+    check_tensor("linear", "bias", bias, optional=True)
+    check_same_dtype("linear", input, weight=weight, bias=bias)
+    check_float("linear", input)
+    _check_linear_shapes(input, weight, bias)
+    if weight.ndim == 1:
+        return Linear.apply(input, weight.unsqueeze(0), None).squeeze(-1)
+    return Linear.apply(input, weight, bias)
+
+
+def _check_linear_shapes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if input.ndim == 0 or weight.ndim == 0:
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and "
+            f"{weight.ndim}D"
+        )
+    if weight.ndim > 2 or (weight.ndim == 1 and bias is not None):
+        raise RuntimeError(f"linear: weight must be a matrix, got shape {weight.shape}")
+    if input.shape[-1] != weight.shape[-1]:
+        raise RuntimeError(
+            f"linear: input and weight shapes cannot be multiplied: weight {weight.shape} expects "
+            f"{weight.shape[-1]} input features, but input {input.shape} has {input.shape[-1]}"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise RuntimeError(
+            f"linear: expected bias to be of shape {weight.shape[:1]} for weight {weight.shape}, "
+            f"but got {bias.shape}"
+        )
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Slide each filter over the image: every output is a dot product of filter and window.
+
+    padding: zeros around the image; "valid" is none, "same" keeps H and W (stride 1 only).
+
+    Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_out, C_in / groups, kH, kW),
+    bias (C_out,), output (N, C_out, H_out, W_out) with
+    H_out = floor((H + 2 padding - dilation (kH - 1) - 1) / stride) + 1.
+    Raises: RuntimeError for sizes or dtypes that do not fit together, TypeError for wrong types.
+    """
+    _check_operands(input, weight, bias)
+    _check_channels(input, weight, bias, groups)
+    stride = size_pair("conv2d", "stride", stride)
+    dilation = size_pair("conv2d", "dilation", dilation)
+    if isinstance(padding, str):
+        input, padding = _named_padding(input, weight, padding, stride, dilation)
+    padding = size_pair("conv2d", "padding", padding, minimum=0)
+    padded = _check_kernel_fits(input, weight, padding, dilation)
+    # A stride past the image's edge, however far, leaves one output: kernels need no larger one.
+    stride = min(stride[0], padded[0]), min(stride[1], padded[1])
+    batch = input if input.ndim == 4 else input.unsqueeze(0)
+    output = Conv2d.apply(
+        batch, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
+    return output if input.ndim == 4 else output.squeeze(0)
+
+
+def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    check_image("conv2d", input)
+    check_tensor("conv2d", "weight", weight)
+    check_tensor("conv2d", "bias", bias, optional=True)
+    check_same_dtype("conv2d", input, weight=weight, bias=bias)
+    if weight.ndim != 4 or 0 in weight.shape:
+        raise RuntimeError(
+            f"conv2d: expected weight of shape (C_out, C_in / groups, kH, kW) without zeros, "
+            f"but got {weight.shape}"
+        )
+
+
+def _check_channels(input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+    if as_int(groups, "conv2d", "groups") < 1:
+        raise RuntimeError(f"conv2d: non-positive groups is not supported, got {groups}")
+    C_in, C_out = input.shape[-3], weight.shape[0]
+    if C_in != weight.shape[1] * groups:
+        raise RuntimeError(
+            f"conv2d: weight {weight.shape} with groups={groups} expects "
+            f"{weight.shape[1] * groups} input channels, but input {input.shape} has {C_in}"
+        )
+    if C_out % groups:
+        raise RuntimeError(
+            f"conv2d: expected the output channels of weight {weight.shape} to be divisible by "
+            f"groups={groups}, but there are {C_out}"
+        )
+    if bias is not None and bias.shape != (C_out,):
+        raise RuntimeError(
+            f"conv2d: weight {weight.shape} expects bias of shape {(C_out,)}, but got {bias.shape}"
+        )
+
+
+def _named_padding(
+    input: Tensor, weight: Tensor, name: str, stride: Size, dilation: tuple[int, int]
+) -> tuple[Tensor, tuple[int, int]]:
+    """The numbers that "valid" or "same" stand for, and the input with what they leave over."""
+    if name == "valid":
+        return input, (0, 0)
+    if name != "same":
+        raise RuntimeError(f"conv2d: Invalid padding string: {name!r}; choose 'same' or 'valid'")
+    if stride != (1, 1):
+        raise RuntimeError(
+            f"conv2d: padding='same' is not supported for strided convolutions, got stride={stride}"
+        )
+    total = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
+    extra = [t % 2 for t in total]
+    if any(extra):  # an odd total cannot be halved: one more zero below or to the right
+        widths = [(0, 0)] * (input.ndim - 2) + [(0, e) for e in extra]
+        input = Pad.apply(input, widths=widths, value=0)
+    return input, (total[0] // 2, total[1] // 2)
+
+
+def _check_kernel_fits(
+    input: Tensor, weight: Tensor, padding: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[int, int]:
+    """The padded image's size, which is checked to hold the filter at least once."""
+    H, W = input.shape[-2:]
+    padded = H + 2 * padding[0], W + 2 * padding[1]
+    kH, kW = weight.shape[2:]
+    spans = dilation[0] * (kH - 1) + 1, dilation[1] * (kW - 1) + 1
+    if spans[0] > padded[0] or spans[1] > padded[1]:
+        raise RuntimeError(
+            f"conv2d: Kernel size can't be greater than actual input size: kernel {(kH, kW)} with "
+            f"dilation {dilation} spans {spans}, but input {input.shape} with padding {padding} "
+            f"has {padded}"
+        )
+    return padded

@@ -1,0 +1,150 @@
+"""Borders around a tensor, and one-hot vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyvision.checks import as_int
+from tinyvision.creation import from_numpy
+from tinyvision.dtypes import TORCH_NAMES
+from tinyvision.nn.functional.arguments import as_number, check_tensor
+from tinyvision.ops.shape import Cat, Pad
+from tinyvision.tensor import Tensor
+
+_MODES = ("constant", "reflect", "replicate", "circular")
+
+
+def pad(
+    input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Tensor:
+    """A border of pad[0] before and pad[1] after along the last dim, pad[2:4] the one before...
+
+    mode: "constant" fills with `value` (0), and negative widths crop; "reflect" mirrors without
+    repeating the edge; "replicate" repeats the edge; "circular" goes on at the other side.
+
+    Raises: RuntimeError for widths that do not fit the shape, NotImplementedError for a mode or
+    a number of dims that PyTorch does not have either.
+    """
+    check_tensor("pad", "input", input)
+    if not isinstance(mode, str):
+        raise TypeError(f"pad(): argument 'mode' must be str, not {type(mode).__name__}")
+    if mode not in _MODES:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}; choose one of {_MODES}")
+    fill = 0 if value is None else as_number("pad", "value", value)
+    widths = _widths(input, pad)
+    if mode == "constant":
+        _check_crop(input, widths)
+        _check_representable(input, fill)
+        return Pad.apply(input, widths=widths, value=fill)
+    if fill:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument, got {value}')
+    _check_mode(input, pad, widths, mode)
+    for dim in reversed(range(input.ndim)):
+        if widths[dim] != (0, 0):
+            input = _pad_dim(input, dim, *widths[dim], mode)
+    return input
+
+
+def _widths(input: Tensor, pad: Sequence[int]) -> list[tuple[int, int]]:
+    """One (before, after) per dim, from numbers that begin with the last dim."""
+    if not isinstance(pad, (tuple, list)):
+        raise TypeError(f"pad(): argument 'pad' must be tuple of ints, not {type(pad).__name__}")
+    numbers = [as_int(n, "pad", "pad") for n in pad]
+    if len(numbers) % 2:
+        raise RuntimeError(f"Padding length must be divisible by 2, got {len(numbers)}")
+    if len(numbers) > 2 * input.ndim:
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got "
+            f"padding length {len(numbers)} and input of dimension {input.ndim}"
+        )
+    given = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return [(0, 0)] * (input.ndim - len(given)) + given[::-1]
+
+
+def _check_crop(input: Tensor, widths: list[tuple[int, int]]) -> None:
+    for size, (before, after) in zip(input.shape, widths, strict=True):
+        if max(-before, 0) + max(-after, 0) > size:
+            raise RuntimeError(
+                f"pad: {(before, after)} crops more than there is of a dim of size {size} in "
+                f"input {input.shape}"
+            )
+
+
+def _check_representable(input: Tensor, value: float) -> None:
+    if input.dtype.kind not in "iu":
+        return
+    limits = np.iinfo(input.dtype)
+    if not limits.min <= value <= limits.max:  # NaN is not either
+        raise RuntimeError(
+            f"pad: value {value} cannot be converted to type {input.dtype} without overflow"
+        )
+
+
+def _check_mode(
+    input: Tensor, pad: Sequence[int], widths: list[tuple[int, int]], mode: str
+) -> None:
+    if len(pad) not in (2, 4, 6) or input.ndim - len(pad) // 2 not in (1, 2):
+        raise NotImplementedError(
+            f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor with mode "
+            f"{mode!r}: it pads the last 1, 2 or 3 dims, and one or two dims must be left in front"
+        )
+    if min(pad) < 0:
+        raise NotImplementedError(f"negative padding {tuple(pad)} with mode {mode!r} not supported")
+    for size, border in zip(input.shape, widths, strict=True):
+        largest = {"reflect": size - 1, "circular": size}.get(mode, max(border) if size else 0)
+        if max(border) > largest:
+            raise RuntimeError(
+                f"pad: Padding size {border} is too large for mode {mode!r}: at most "
+                f"{max(largest, 0)} fits a dim of size {size} in input {input.shape}"
+            )
+
+
+def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    size = x.shape[dim]
+    if mode == "reflect":
+        left = _part(x, dim, 1, before).flip(dim)
+        right = _part(x, dim, size - 1 - after, after).flip(dim)
+    elif mode == "circular":
+        left, right = _part(x, dim, size - before, before), _part(x, dim, 0, after)
+    else:
+        left, right = _repeat(x, dim, 0, before), _repeat(x, dim, size - 1, after)
+    return Cat.apply(left, x, right, dim=dim)
+
+
+def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    return x.split((start, length, x.shape[dim] - start - length), dim)[1]
+
+
+def _repeat(x: Tensor, dim: int, place: int, times: int) -> Tensor:
+    return _part(x, dim, place, 1).expand(*x.shape[:dim], times, *x.shape[dim + 1 :])
+
+
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    """Vectors that are 1 at the class and 0 elsewhere, int64; by default max class + 1 long.
+
+    Shapes: input (...), output (..., num_classes).
+    Raises: RuntimeError for classes that are not int64, negative, or not below num_classes.
+    """
+    check_tensor("one_hot", "input", input)
+    classes = input.numpy()
+    if classes.dtype != np.int64:
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor, got "
+            f"{TORCH_NAMES[classes.dtype]}"
+        )
+    num_classes = as_int(num_classes, "one_hot", "num_classes")
+    if classes.size == 0 and num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    if classes.size and classes.min() < 0:
+        raise RuntimeError(f"Class values must be non-negative, got {classes.min()}.")
+    if num_classes == -1:
+        num_classes = int(classes.max()) + 1
+    elif classes.size and classes.max() >= num_classes:
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes, got {classes.max()} and {num_classes}."
+        )
+    output = np.zeros((*classes.shape, num_classes), np.int64)
+    np.put_along_axis(output, classes[..., None], 1, axis=-1)
+    return from_numpy(output)

@@ -1,0 +1,381 @@
+"""Elementwise operations and their derivatives.
+
+Functions of one input are rows of a table: the function and, as PyTorch's derivative table has
+it, what multiplies the gradient. Functions of two inputs broadcast, so their gradients are
+summed back to the input's shape by `unbroadcast`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyvision import kernels
+from tinyvision.engine.op import Node, Op
+
+
+def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Sum a gradient over the dims along which an input of `shape` was broadcast.
+
+    Broadcasting copies a value to many places; the gradient of a copy is the sum over them.
+    """
+    if grad.shape == shape:
+        return grad
+    lead = grad.ndim - len(shape)
+    stretched = [i + lead for i, n in enumerate(shape) if n == 1 and grad.shape[i + lead] != 1]
+    return grad.sum(axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
+
+
+# ------------------------------------------------------------------ one input
+
+
+class Rule(NamedTuple):
+    """One function of one input.
+
+    function: y = function(x).
+    gradient: (grad_output, x or y) -> grad_input; None where the function is piecewise constant.
+    saves: which of "x", "y" the gradient reads.
+    keeps_integers: whether integer inputs stay integers instead of becoming float32.
+    """
+
+    name: str
+    function: Callable
+    gradient: Callable | None
+    saves: str = "x"
+    keeps_integers: bool = False
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    # exp of a non-positive number only, so that it cannot overflow.
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def _relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def _relu_gradient(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.where(y <= 0, 0, g)  # NaN passes its gradient on, as in PyTorch
+
+
+def _sign(x: np.ndarray) -> np.ndarray:
+    return (x > 0).astype(x.dtype) - (x < 0)  # np.sign would keep NaN; PyTorch says 0
+
+
+NEG = Rule("Neg", np.negative, lambda g, x: -g, "", True)
+ABS = Rule("Abs", np.abs, lambda g, x: g * _sign(x), "x", True)
+SIGN = Rule("Sign", _sign, None, "", True)
+SQUARE = Rule("Square", np.square, lambda g, x: g * (2 * x), "x", True)
+RELU = Rule("Relu", _relu, _relu_gradient, "y", True)
+FLOOR = Rule("Floor", np.floor, None, "", True)
+CEIL = Rule("Ceil", np.ceil, None, "", True)
+ROUND = Rule("Round", np.round, None, "", True)
+TRUNC = Rule("Trunc", np.trunc, None, "", True)
+
+EXP = Rule("Exp", np.exp, lambda g, y: g * y, "y")
+EXPM1 = Rule("Expm1", np.expm1, lambda g, y: g * (y + 1), "y")
+LOG = Rule("Log", np.log, lambda g, x: g / x)
+LOG2 = Rule("Log2", np.log2, lambda g, x: g / (x * math.log(2)))
+LOG10 = Rule("Log10", np.log10, lambda g, x: g / (x * math.log(10)))
+LOG1P = Rule("Log1p", np.log1p, lambda g, x: g / (x + 1))
+SQRT = Rule("Sqrt", np.sqrt, lambda g, y: g / (2 * y), "y")
+RSQRT = Rule("Rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y: g * (-0.5 * y * y * y), "y")
+RECIPROCAL = Rule("Reciprocal", lambda x: 1 / x, lambda g, y: -g * y * y, "y")
+SIN = Rule("Sin", np.sin, lambda g, x: g * np.cos(x))
+COS = Rule("Cos", np.cos, lambda g, x: g * -np.sin(x))
+TAN = Rule("Tan", np.tan, lambda g, y: g * (1 + y * y), "y")
+ASIN = Rule("Asin", np.arcsin, lambda g, x: g / np.sqrt(1 - x * x))
+ACOS = Rule("Acos", np.arccos, lambda g, x: -g / np.sqrt(1 - x * x))
+ATAN = Rule("Atan", np.arctan, lambda g, x: g / (1 + x * x))
+SINH = Rule("Sinh", np.sinh, lambda g, x: g * np.cosh(x))
+COSH = Rule("Cosh", np.cosh, lambda g, x: g * np.sinh(x))
+TANH = Rule("Tanh", np.tanh, lambda g, y: g * (1 - y * y), "y")
+SIGMOID = Rule("Sigmoid", _sigmoid, lambda g, y: g * (y * (1 - y)), "y")
+ERF = Rule("Erf", kernels.erf, lambda g, x: g * (2 / math.sqrt(math.pi) * np.exp(-x * x)))
+
+
+class Unary(Op):
+    """y = rule.function(x)."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, rule: Rule) -> np.ndarray:
+        # Asked for element by element, NumPy warns at log(0) and the like; PyTorch does not.
+        with np.errstate(all="ignore"):
+            y = np.asarray(rule.function(x))
+        ctx.op_name, ctx.rule = rule.name, rule
+        ctx.save_for_backward({"x": x, "y": y, "": None}[rule.saves])
+        return y
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        (kept,) = ctx.saved
+        if ctx.rule.gradient is None:
+            return np.zeros_like(grad_output)
+        with np.errstate(all="ignore"):
+            return ctx.rule.gradient(grad_output, kept)
+
+
+class PowScalar(Op):
+    """y = x ** exponent for a Python number."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, exponent: int | float) -> np.ndarray:
+        ctx.exponent = exponent
+        ctx.save_for_backward(x)
+        with np.errstate(all="ignore"):
+            return np.asarray(x**exponent)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        (x,) = ctx.saved
+        if ctx.exponent == 0:
+            return np.zeros_like(grad_output)
+        with np.errstate(all="ignore"):
+            return grad_output * (ctx.exponent * x ** (ctx.exponent - 1))
+
+
+class Cast(Op):
+    """The same values in another dtype."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
+        ctx.op_name, ctx.dtype = "ToCopy", x.dtype
+        with np.errstate(invalid="ignore"):  # NaN to an integer is undefined, as in PyTorch
+            return x.astype(dtype)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        return grad_output.astype(ctx.dtype)
+
+
+class Clone(Op):
+    """A copy with its own memory; order "K" keeps the strides, "C" makes it contiguous."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, order: Any = "K") -> np.ndarray:
+        return x.copy(order=order)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        return grad_output
+
+
+# ------------------------------------------------------------------ two inputs, broadcast
+
+
+class Add(Op):
+    """y = a + b."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        ctx.shapes = a.shape, b.shape
+        return a + b
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_a, need_b = ctx.needs_input_grad
+        shape_a, shape_b = ctx.shapes
+        return (
+            unbroadcast(grad_output, shape_a) if need_a else None,
+            unbroadcast(grad_output, shape_b) if need_b else None,
+        )
+
+
+class Sub(Op):
+    """y = a - b."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        ctx.shapes = a.shape, b.shape
+        return a - b
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_a, need_b = ctx.needs_input_grad
+        shape_a, shape_b = ctx.shapes
+        return (
+            unbroadcast(grad_output, shape_a) if need_a else None,
+            unbroadcast(-grad_output, shape_b) if need_b else None,
+        )
+
+
+class Mul(Op):
+    """y = a * b. Each input is kept only for the other's gradient."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        need_a, need_b = ctx.needs_input_grad
+        ctx.shapes = a.shape, b.shape
+        ctx.save_for_backward(a if need_b else None, b if need_a else None)
+        return a * b
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_a, need_b = ctx.needs_input_grad
+        (a, b), (shape_a, shape_b) = ctx.saved, ctx.shapes
+        return (
+            unbroadcast(grad_output * b, shape_a) if need_a else None,
+            unbroadcast(grad_output * a, shape_b) if need_b else None,
+        )
+
+
+class Div(Op):
+    """y = a / b."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        need_b = ctx.needs_input_grad[1]
+        ctx.shapes = a.shape, b.shape
+        ctx.save_for_backward(a if need_b else None, b)
+        with np.errstate(all="ignore"):
+            return np.asarray(a / b)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_a, need_b = ctx.needs_input_grad
+        (a, b), (shape_a, shape_b) = ctx.saved, ctx.shapes
+        with np.errstate(all="ignore"):
+            return (
+                unbroadcast(grad_output / b, shape_a) if need_a else None,
+                unbroadcast(-grad_output * (a / b) / b, shape_b) if need_b else None,
+            )
+
+
+class Pow(Op):
+    """y = a ** b: dL/da = g b a^(b-1), dL/db = g a^b log(a), both 0 where the factor b or a is."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            y = np.asarray(a**b)
+        ctx.save_for_backward(a, b, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_a, need_b = ctx.needs_input_grad
+        a, b, y = ctx.saved
+        grad_a = grad_b = None
+        with np.errstate(all="ignore"):
+            if need_a:
+                slope = np.where(b == 0, 0, b * a ** (b - 1))
+                grad_a = unbroadcast(grad_output * slope, a.shape)
+            if need_b:
+                slope = np.where((a == 0) & (b >= 0), 0, y * np.log(a))
+                grad_b = unbroadcast(grad_output * slope, b.shape)
+        return grad_a, grad_b
+
+
+class Remainder(Op):
+    """y = a - b floor(a / b), with the sign of b as in Python: dL/da = g, dL/db = -g floor(a/b)."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        ctx.save_for_backward(a, b)
+        with np.errstate(all="ignore"):
+            return np.asarray(np.remainder(a, b))
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        a, b = ctx.saved
+        return (
+            unbroadcast(grad_output, a.shape),
+            unbroadcast(-grad_output * np.floor_divide(a, b), b.shape),
+        )
+
+
+class Atan2(Op):
+    """y = angle of the point (b, a): dL/da = g b / (a^2 + b^2), dL/db = -g a / (a^2 + b^2)."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        ctx.save_for_backward(a, b)
+        return np.arctan2(a, b)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        a, b = ctx.saved
+        with np.errstate(all="ignore"):
+            scaled = grad_output / (a * a + b * b)
+        scaled = np.where((a == 0) & (b == 0), 0, scaled)
+        return unbroadcast(scaled * b, a.shape), unbroadcast(scaled * -a, b.shape)
+
+
+class Extremum(Op):
+    """y = max(a, b) or min(a, b); at a tie each input receives half of the gradient."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray, *, largest: bool) -> np.ndarray:
+        ctx.op_name, ctx.largest = ("Maximum" if largest else "Minimum"), largest
+        ctx.save_for_backward(a, b)
+        return np.maximum(a, b) if largest else np.minimum(a, b)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        a, b = ctx.saved
+        half = np.where(a == b, grad_output / 2, grad_output)
+        a_loses, b_loses = (a < b, b < a) if ctx.largest else (a > b, b > a)
+        return (
+            unbroadcast(np.where(a_loses, 0, half), a.shape),
+            unbroadcast(np.where(b_loses, 0, half), b.shape),
+        )
+
+
+class Clamp(Op):
+    """y = min(max(x, low), high); low and high may be None, and broadcast.
+
+    The gradient passes to x inside the bounds (edges included), else to the bound that held.
+    """
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, low: Any, high: Any) -> np.ndarray:
+        ctx.save_for_backward(x, low, high)
+        y = x if low is None else np.maximum(x, low)
+        return y.copy() if high is None and low is None else _at_most(y, high)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
+        x, low, high = ctx.saved
+        _, need_low, need_high = ctx.needs_input_grad
+        below = False if low is None else x < low
+        above = False if high is None else x > high
+        crossed = False if low is None or high is None else high < low
+        grad_x = unbroadcast(np.where(below | np.asarray(above), 0, grad_output), x.shape)
+        grad_low = grad_high = None
+        if need_low:
+            grad_low = unbroadcast(
+                np.where(below & ~np.asarray(crossed), grad_output, 0), low.shape
+            )
+        if need_high:
+            grad_high = unbroadcast(
+                np.where(above | np.asarray(crossed), grad_output, 0), high.shape
+            )
+        return grad_x, grad_low, grad_high
+
+
+def _at_most(x: np.ndarray, high: Any) -> np.ndarray:
+    return x if high is None else np.minimum(x, high)
+
+
+class Where(Op):
+    """y = a where condition holds, else b."""
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray, condition: np.ndarray) -> np.ndarray:
+        ctx.shapes = a.shape, b.shape
+        ctx.save_for_backward(condition)
+        return np.where(condition, a, b)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, None]:
+        (condition,) = ctx.saved
+        shape_a, shape_b = ctx.shapes
+        return (
+            unbroadcast(np.where(condition, grad_output, 0), shape_a),
+            unbroadcast(np.where(condition, 0, grad_output), shape_b),
+            None,
+        )

@@ -1,0 +1,198 @@
+"""Classification losses in one operation each.
+
+Chained from softmax, log and indexing they would pass over the scores, one row of C per example,
+half a dozen times in each direction; here it is about four times forward and once backward.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyvision.engine.op import Node, Op
+from tinyvision.ops.elementwise import unbroadcast
+
+
+class CrossEntropy(Op):
+    """loss_n = -sum over c of q[n, c] w[c] log p[n, c], with p = softmax(logits).
+
+    q is (1 - s) at the target class plus s / C everywhere, s being the label smoothing; w is 1
+    without class weights. Where the target is ignore_index the loss is 0. "mean" divides the sum
+    by the sum of w[target] over the targets not ignored.
+
+    Shapes: logits (N, C, ...), target (N, ...) of integers, weight (C,), loss () or (N, ...).
+    Gradient: dlogits = g (p sum(q w) - q w), for s = 0 and w = 1 simply g (p - onehot).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node,
+        logits: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        *,
+        ignore_index: int,
+        reduction: str,
+        label_smoothing: float = 0.0,
+    ) -> np.ndarray:
+        C, s = logits.shape[1], label_smoothing
+        ctx.ignore_index, ctx.smoothing = ignore_index, s
+        share = _class_weights(target, weight, ignore_index, logits.dtype)  # w[target] or 0
+        with np.errstate(all="ignore"):  # rows of -inf are NaN, as in PyTorch
+            peak = np.maximum.reduce(logits, axis=1, keepdims=True, initial=-np.inf)
+            shifted = logits - peak  # at most 0, so that exp cannot overflow
+            picked = _at_target(shifted, target, ignore_index)
+            spread = _weighted_sum(shifted, weight) if s else 0
+            exp = np.exp(shifted, out=shifted)
+            total = np.add.reduce(exp, axis=1)
+            log_total = np.log(total)  # log p = shifted - log_total
+            loss = (1 - s) * share * (log_total - picked)
+            if s:
+                loss += s / C * (_weight_sum(weight, C) * log_total - spread)
+        loss = np.where(target == ignore_index, 0, loss)
+        ctx.save_for_backward(exp, total, share, target, weight)
+        return _reduce(ctx, loss, share, reduction)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
+        exp, total, share, target, weight = ctx.saved
+        C, s = exp.shape[1], ctx.smoothing
+        grad = np.where(target == ctx.ignore_index, 0, _unreduce(ctx, grad_output))
+        hit = (1 - s) * share  # q w at the target, without its part of the smoothing
+        with np.errstate(all="ignore"):
+            of_all = hit + s / C * _weight_sum(weight, C) if s else hit  # sum(q w)
+            grad_logits = exp * np.expand_dims(grad * of_all / total, 1)
+        _subtract_at_target(grad_logits, grad * hit, target, ctx.ignore_index)
+        if s:
+            smoothing = s / C if weight is None else s / C * _per_class(weight, exp.ndim)
+            grad_logits -= smoothing * np.expand_dims(grad, 1)
+        return grad_logits, None, None
+
+
+class NllLoss(Op):
+    """loss_n = -w[target_n] log_p[n, target_n], 0 where the target is ignore_index.
+
+    Shapes: log_p (N, C, ...), target (N, ...) of integers, weight (C,), loss () or (N, ...).
+    Gradient: dlog_p = -g w[target] at the target class, else 0.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node,
+        log_p: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        *,
+        ignore_index: int,
+        reduction: str,
+    ) -> np.ndarray:
+        ctx.shape, ctx.ignore_index = log_p.shape, ignore_index
+        share = _class_weights(target, weight, ignore_index, log_p.dtype)
+        picked = _at_target(log_p, target, ignore_index)
+        loss = np.where(target == ignore_index, 0, -share * picked)
+        ctx.save_for_backward(share, target)
+        return _reduce(ctx, loss, share, reduction)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
+        share, target = ctx.saved
+        grad_log_p = np.zeros(ctx.shape, grad_output.dtype)
+        # An ignored target has share 0, but its gradient may be NaN where nothing is left.
+        grad = np.where(target == ctx.ignore_index, 0, _unreduce(ctx, grad_output) * share)
+        _subtract_at_target(grad_log_p, grad, target, ctx.ignore_index)
+        return grad_log_p, None, None
+
+
+class BinaryCrossEntropy(Op):
+    """y = -(t log x + (1 - t) log(1 - x)), both logarithms cut off at -100 to stay finite.
+
+    Gradients: dx = g (x - t) / (x (1 - x)), the divisor at least 1e-12; dt = g log((1 - x) / x).
+    """
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, target: np.ndarray) -> np.ndarray:
+        ctx.save_for_backward(x, target)
+        log_x, log_rest = _clamped_logs(x)
+        return (target - 1) * log_rest - target * log_x
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_x, need_target = ctx.needs_input_grad
+        x, target = ctx.saved
+        grad_x = grad_target = None
+        if need_x:
+            grad_x = grad_output * (x - target) / np.maximum(x * (1 - x), 1e-12)
+        if need_target:
+            log_x, log_rest = _clamped_logs(x)
+            grad_target = unbroadcast(grad_output * (log_rest - log_x), target.shape)
+        return grad_x, grad_target
+
+
+def _clamped_logs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
+
+
+# ------------------------------------------------------------------ targets and class weights
+
+
+def _class_index(target: np.ndarray, ignore_index: int) -> np.ndarray:
+    """The target classes as indices along dim 1; ignored ones point, harmlessly, at class 0."""
+    return np.expand_dims(np.where(target == ignore_index, 0, target), 1)  # (N, ...) -> (N, 1, ...)
+
+
+def _at_target(x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
+    """x[n, target[n]]."""
+    return np.take_along_axis(x, _class_index(target, ignore_index), axis=1).squeeze(1)
+
+
+def _subtract_at_target(
+    x: np.ndarray, amount: np.ndarray, target: np.ndarray, ignore_index: int
+) -> None:
+    """x[n, target[n]] -= amount[n]."""
+    index = _class_index(target, ignore_index)
+    rest = np.take_along_axis(x, index, axis=1) - np.expand_dims(amount, 1)
+    np.put_along_axis(x, index, rest, axis=1)
+
+
+def _class_weights(
+    target: np.ndarray, weight: np.ndarray | None, ignore_index: int, dtype: np.dtype
+) -> np.ndarray:
+    """w[target], 0 where the target is ignored."""
+    ignored = target == ignore_index
+    if weight is None:
+        return (~ignored).astype(dtype)
+    return np.where(ignored, 0, weight[np.where(ignored, 0, target)])
+
+
+def _per_class(weight: np.ndarray, ndim: int) -> np.ndarray:
+    return weight.reshape(-1, *[1] * (ndim - 2))  # (C,) -> (C, 1, ...)
+
+
+def _weight_sum(weight: np.ndarray | None, C: int) -> Any:
+    return C if weight is None else weight.sum()
+
+
+def _weighted_sum(x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """The sum over the classes of w[c] x[n, c]."""
+    return np.add.reduce(x if weight is None else x * _per_class(weight, x.ndim), axis=1)
+
+
+def _reduce(ctx: Node, loss: np.ndarray, share: np.ndarray, reduction: str) -> np.ndarray:
+    """The losses as they are, their sum, or their sum over that of the targets' weights."""
+    ctx.shape_of_loss, ctx.divisor = loss.shape, None
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return np.asarray(loss.sum())
+    ctx.divisor = share.sum()
+    with np.errstate(all="ignore"):  # the mean of nothing is NaN
+        return np.asarray(loss.sum() / ctx.divisor)
+
+
+def _unreduce(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+    """The gradient of each loss before `_reduce`."""
+    with np.errstate(all="ignore"):
+        grad = grad_output if ctx.divisor is None else grad_output / ctx.divisor
+    return np.broadcast_to(grad, ctx.shape_of_loss)

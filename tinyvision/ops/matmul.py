@@ -1,0 +1,385 @@
+"""Products of matrices, einsum, and triangles and diagonals of matrices.
+
+The product of two matrices has matrix products as gradients. With y = a b and g = dL/dy,
+dL/da = g b^T and dL/db = a^T g: the shapes leave no other choice. BLAS takes transposed
+matrices as they lie in memory, so `.T` here costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyvision.checks import broadcast_shape
+from tinyvision.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
+from tinyvision.engine.op import Node, Op
+from tinyvision.ops.elementwise import unbroadcast
+
+# The names that PyTorch's messages about products use.
+_C_NAMES = {
+    float32: "float",
+    float64: "double",
+    int64: "long int",
+    int32: "int",
+    int16: "short int",
+    int8: "signed char",
+    uint8: "unsigned char",
+    bool_: "bool",
+}
+
+
+def check_matmul(a: np.ndarray, b: np.ndarray) -> None:
+    """Check that a @ b can be computed.
+
+    Raises: RuntimeError if inner sizes, batch sizes or dtypes do not match, or if one has no
+    dims; NotImplementedError for bools.
+    """
+    if 0 in (a.ndim, b.ndim):
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D"
+        )
+    a, b = _row(a), _column(b)
+    if a.shape[-1] != b.shape[-2]:
+        raise RuntimeError(_mismatch(a.shape, b.shape))
+    broadcast_shape(a.shape[:-2], b.shape[:-2])
+    if a.dtype != b.dtype:
+        raise RuntimeError(
+            "expected m1 and m2 to have the same dtype, but got: "
+            f"{_C_NAMES[a.dtype]} != {_C_NAMES[b.dtype]}"
+        )
+    if a.dtype == bool_:
+        raise NotImplementedError("matmul is not implemented for 'Bool'")
+
+
+def _mismatch(shape_a: tuple[int, ...], shape_b: tuple[int, ...]) -> str:
+    if len(shape_b) == 2:
+        rows = math.prod(shape_a[:-1])
+        return (
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{shape_a[-1]} and "
+            f"{shape_b[0]}x{shape_b[1]})"
+        )
+    return (
+        f"batches of matrices of shapes {shape_a} and {shape_b} cannot be multiplied: expected "
+        f"size {shape_a[-1]} at the second to last dimension of the second, but got {shape_b[-2]}"
+    )
+
+
+def _row(x: np.ndarray) -> np.ndarray:
+    """A vector as a matrix of one row; anything else as it is."""
+    return x.reshape(1, x.size) if x.ndim == 1 else x
+
+
+def _column(x: np.ndarray) -> np.ndarray:
+    """A vector as a matrix of one column; anything else as it is."""
+    return x.reshape(x.size, 1) if x.ndim == 1 else x
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """All leading dims joined: (..., K) -> (M, K)."""
+    # Not reshape(-1, K): NumPy cannot infer M where K is 0.
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _transposed(x: np.ndarray) -> np.ndarray:
+    return x.swapaxes(-1, -2)
+
+
+def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b; as one product if b is a single matrix, instead of one for each matrix in a."""
+    if b.ndim > 2 or a.ndim == 2:
+        return np.matmul(a, b)
+    return (_rows(a) @ b).reshape(*a.shape[:-1], b.shape[-1])  # (M, N) -> (..., n, N)
+
+
+class MatMul(Op):
+    """y = a @ b over the last two dims; the dims before them are batches and broadcast.
+
+    Shapes: a (..., n, k), b (..., k, m), y (..., n, m). A vector a is one row, a vector b one
+    column, and y lacks that dim.
+    Gradients: da = g b^T, db = a^T g, summed over the batches along which each was broadcast.
+    """
+
+    @staticmethod
+    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        need_a, need_b = ctx.needs_input_grad
+        ctx.save_for_backward(a if need_b else None, b if need_a else None)
+        row, column = _row(a), _column(b)
+        y = _multiply(row, column)
+        ctx.shapes, ctx.matrices = (a.shape, b.shape), (row.shape, column.shape, y.shape)
+        kept = y.shape[-2:][a.ndim == 1 : 2 - (b.ndim == 1)]
+        return y.reshape(y.shape[:-2] + kept)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        need_a, need_b = ctx.needs_input_grad
+        (a, b), (shape_a, shape_b) = ctx.saved, ctx.shapes
+        row, column, product = ctx.matrices
+        grad = grad_output.reshape(product)
+        grad_a = grad_b = None
+        if need_a:
+            grad_a = _multiply(grad, _transposed(_column(b)))
+            grad_a = unbroadcast(grad_a, row).reshape(shape_a)
+        if need_b and len(column) == 2:
+            # One product sums over the batches on its way: (k, M) @ (M, m)
+            grad_b = (_rows(_row(a)).T @ _rows(grad)).reshape(shape_b)
+        elif need_b:
+            grad_b = unbroadcast(np.matmul(_transposed(_row(a)), grad), column)
+        return grad_a, grad_b
+
+
+class Linear(Op):
+    """y = input W^T + bias; bias may be None.
+
+    Shapes: input (..., in), weight (out, in), bias (out,), y (..., out).
+    Gradients: dinput = g W, dW = g^T input, dbias = sum of g over all leading dims.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node, input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None
+    ) -> np.ndarray:
+        need_input, need_weight, _ = ctx.needs_input_grad
+        ctx.shape = input.shape
+        ctx.save_for_backward(input if need_weight else None, weight if need_input else None)
+        y = _rows(input) @ weight.T  # (M, in) @ (in, out)
+        if bias is not None:
+            y += bias
+        return y.reshape(*input.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
+        need_input, need_weight, need_bias = ctx.needs_input_grad
+        input, weight = ctx.saved
+        grad = _rows(grad_output)  # (..., out) -> (M, out)
+        grad_input = grad_weight = grad_bias = None
+        if need_input:
+            grad_input = (grad @ weight).reshape(ctx.shape)
+        if need_weight:
+            grad_weight = grad.T @ _rows(input)
+        if need_bias:
+            # As a product, this sum over rows is several times faster than sum(axis=0), and its
+            # rounding error is smaller.
+            grad_bias = np.ones(len(grad), grad.dtype) @ grad
+        return grad_input, grad_weight, grad_bias
+
+
+# ------------------------------------------------------------------ triangles and diagonals
+
+
+class Triangle(Op):
+    """y = x with zeros above (or, if `upper`, below) the given diagonal of its last two dims."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, diagonal: int, upper: bool) -> np.ndarray:
+        ctx.op_name = "Triu" if upper else "Tril"
+        ctx.keep, ctx.diagonal = (np.triu if upper else np.tril), diagonal
+        return ctx.keep(x, diagonal)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        return ctx.keep(grad_output, ctx.diagonal)
+
+
+def _diagonal(x: np.ndarray, offset: int, dim1: int, dim2: int) -> np.ndarray:
+    """A view of one diagonal, as last dim; np.diagonal's view could not be written to."""
+    x = np.moveaxis(x, (dim1, dim2), (-2, -1))
+    x = x[..., max(-offset, 0) :, max(offset, 0) :]
+    n = min(x.shape[-2:])
+    return np.einsum("...ii->...i", x[..., :n, :n])
+
+
+class Diagonal(Op):
+    """y[..., i] = x[..., i, i + offset], read along dim1 and dim2: a view."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, offset: int, dim1: int, dim2: int) -> np.ndarray:
+        ctx.place, ctx.shape = (offset, dim1, dim2), x.shape
+        return _diagonal(x, offset, dim1, dim2)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        grad_input = np.zeros(ctx.shape, grad_output.dtype)
+        _diagonal(grad_input, *ctx.place)[...] = grad_output
+        return grad_input
+
+
+class DiagonalMatrix(Op):
+    """y = the square matrix with vector x on one diagonal and zeros elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, offset: int) -> np.ndarray:
+        ctx.op_name, ctx.offset = "DiagEmbed", offset
+        n = len(x) + abs(offset)
+        y = np.zeros((n, n), x.dtype)
+        _diagonal(y, offset, 0, 1)[...] = x
+        return y
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        return _diagonal(grad_output, ctx.offset, 0, 1)
+
+
+# ------------------------------------------------------------------ einsum
+
+
+def parse_einsum(
+    equation: str, shapes: Sequence[tuple[int, ...]]
+) -> tuple[list[str], str, dict[str, int]]:
+    """One string of labels per operand, those of the output, and the size of each label.
+
+    `...` becomes labels that the equation does not use, and an output that is left out is the
+    labels that appear once, in alphabetical order, after those of `...`.
+
+    Raises: RuntimeError if the equation is malformed or does not fit the shapes.
+    """
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum(): equation must be a str, got {type(equation).__name__}")
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(shapes):
+        few = "fewer" if len(shapes) < len(terms) else "more"
+        raise RuntimeError(
+            f"einsum(): {few} operands were provided than specified in the equation {equation!r}: "
+            f"{len(shapes)} for {len(terms)}"
+        )
+    spare = "".join([c for c in string.ascii_letters if c not in equation])
+    operands = [
+        _expand_term(t, s, i, spare) for i, (t, s) in enumerate(zip(terms, shapes, strict=True))
+    ]
+    dots = max([len(o) - len(t.replace("...", "")) for o, t in zip(operands, terms, strict=True)])
+    batch = spare[len(spare) - dots :]
+    if arrow:
+        _check_labels(right, "the output")
+        output = right.replace("...", batch)
+        _check_output(output, operands)
+    else:
+        labels = left.replace("...", "").replace(",", "")
+        output = batch + "".join(sorted([c for c in labels if labels.count(c) == 1]))
+    return operands, output, _label_sizes(operands, shapes)
+
+
+def _check_labels(term: str, where: str) -> None:
+    labels = term.replace("...", "", 1)
+    for label in labels:
+        if label not in string.ascii_letters:
+            raise RuntimeError(
+                f"einsum(): invalid subscript {label!r} in {where} ({term!r}); subscripts must be "
+                "in [a-zA-Z], with at most one ellipsis '...'"
+            )
+
+
+def _expand_term(term: str, shape: tuple[int, ...], operand: int, spare: str) -> str:
+    """The labels of one operand, with the last letters of `spare` in place of `...`."""
+    _check_labels(term, f"operand {operand}")
+    dots = len(shape) - len(term.replace("...", ""))
+    if dots < 0 or (dots > 0 and "..." not in term):
+        raise RuntimeError(
+            f"einsum(): the number of subscripts in the equation ({len(term.replace('...', ''))}) "
+            f"does not match the number of dimensions ({len(shape)}) for operand {operand}"
+            + ("" if "..." in term else " and no ellipsis was given")
+        )
+    if dots > len(spare):
+        raise RuntimeError(f"einsum(): too many dimensions ({len(shape)}) for operand {operand}")
+    return term.replace("...", spare[len(spare) - dots :])
+
+
+def _check_output(output: str, operands: Sequence[str]) -> None:
+    for label in output:
+        if output.count(label) > 1:
+            raise RuntimeError(
+                f"einsum(): output subscript {label} appears more than once in the output"
+            )
+        if not any(label in labels for labels in operands):
+            raise RuntimeError(
+                f"einsum(): output subscript {label} does not appear in the equation for any "
+                "input operand"
+            )
+
+
+def _label_sizes(operands: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for i, (labels, shape) in enumerate(zip(operands, shapes, strict=True)):
+        for label, size in zip(labels, shape, strict=True):
+            if size != shape[labels.index(label)]:
+                raise RuntimeError(
+                    f"einsum(): subscript {label} is repeated for operand {i} but the sizes don't "
+                    f"match, {size} != {shape[labels.index(label)]}"
+                )
+            if 1 not in (size, sizes.get(label, 1)) and size != sizes[label]:
+                raise RuntimeError(
+                    f"einsum(): subscript {label} has size {size} for operand {i} which does not "
+                    f"broadcast with previously seen size {sizes[label]}"
+                )
+            if sizes.get(label, 1) == 1:
+                sizes[label] = size
+    return sizes
+
+
+class Einsum(Op):
+    """y[output labels] = sum over all other labels of the product of the operands.
+
+    Gradient of one operand: the einsum with that operand and the output exchanged.
+    y may be a view of the first operand if it is the only one.
+    """
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Node, *arrays: np.ndarray, equation: str) -> np.ndarray:
+        labels, ctx.output, ctx.sizes = parse_einsum(equation, [a.shape for a in arrays])
+        if any(a.dtype != arrays[0].dtype for a in arrays):
+            dtypes = ", ".join([str(a.dtype) for a in arrays])
+            raise RuntimeError(f"einsum(): operands must have one dtype, got {dtypes}")
+        ctx.shapes = [a.shape for a in arrays]
+        ctx.labels = [
+            _stretched_dropped(s, a.shape, ctx.sizes) for s, a in zip(labels, arrays, strict=True)
+        ]
+        ctx.save_for_backward(*arrays)
+        return _einsum(_reshaped(ctx, arrays), ctx.labels, ctx.output)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, ...]:
+        arrays = _reshaped(ctx, ctx.saved)
+        grads: list[Any] = []
+        for i, needed in enumerate(ctx.needs_input_grad):
+            operands = [*arrays[:i], grad_output, *arrays[i + 1 :]]
+            grads.append(_einsum_gradient(ctx, operands, i) if needed else None)
+        return tuple(grads)
+
+
+def _stretched_dropped(labels: str, shape: tuple[int, ...], sizes: dict[str, int]) -> str:
+    """The labels without those whose dim has size 1 here and is broadcast to more."""
+    return "".join([c for c, n in zip(labels, shape, strict=True) if n == sizes[c]])
+
+
+def _reshaped(ctx: Node, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The operands without the dims that _stretched_dropped took the labels from."""
+    return [a.reshape([ctx.sizes[c] for c in s]) for a, s in zip(arrays, ctx.labels, strict=True)]
+
+
+def _einsum(arrays: Sequence[np.ndarray], labels: Sequence[str], output: str) -> np.ndarray:
+    # optimize orders the products and hands those that are matrix products to BLAS.
+    return np.einsum(f"{','.join(labels)}->{output}", *arrays, optimize=True)
+
+
+def _einsum_gradient(ctx: Node, operands: Sequence[np.ndarray], i: int) -> np.ndarray:
+    """The gradient of operand i; `operands` has the gradient of the output in its place."""
+    labels, own = list(ctx.labels), ctx.labels[i]
+    labels[i] = ctx.output
+    wanted = "".join(dict.fromkeys(own))  # each label once
+    found = "".join([c for c in wanted if any(c in other for other in labels)])
+    grad = np.asarray(_einsum(operands, labels, found))
+    # A label of this operand alone was summed over: all its values get the same gradient.
+    grad = grad.reshape([ctx.sizes[c] if c in found else 1 for c in wanted])
+    grad = np.broadcast_to(grad, [ctx.sizes[c] for c in wanted])
+    if wanted != own:  # only the diagonal was read: write to the diagonal
+        full = np.zeros([ctx.sizes[c] for c in own], grad.dtype)
+        np.einsum(f"{own}->{wanted}", full)[...] = grad
+        grad = full
+    return grad.reshape(ctx.shapes[i])

@@ -1,0 +1,158 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinyvision.dtypes import float32
+from tinyvision.optim.optimizer import Optimizer, blocks, check_option
+from tinyvision.tensor import Tensor
+
+
+class Adam(Optimizer):
+    """Steps scaled, element by element, by running averages of the gradient and of its square.
+
+    g = grad + weight_decay * p            (grad is negated first with maximize)
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g^2
+    p = p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    t counts the steps: m and v start from 0, and dividing by 1 - beta^t makes up for it. With
+    amsgrad, the largest v so far stands in for v. With decoupled_weight_decay, g is grad, and p
+    is first multiplied by 1 - lr * weight_decay, which is AdamW.
+
+    Raises: ValueError for options out of range.
+
+    Source: Kingma and Ba 2014, arXiv 1412.6980; Reddi et al. 2018 (amsgrad), arXiv 1904.09237.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        check_option(lr, "learning rate")
+        check_option(eps, "epsilon value")
+        check_option(betas[0], "beta parameter at index 0", below=1.0)
+        check_option(betas[1], "beta parameter at index 1", below=1.0)
+        check_option(weight_decay, "weight_decay value")
+        if not all(isinstance(beta, float) for beta in betas):
+            raise ValueError("betas must be both floats")
+        defaults = dict(
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=decoupled_weight_decay,
+        )
+        super().__init__(params, defaults)
+
+    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+        state = self._state_of(param, group)
+        state["step"] += 1
+        names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
+        step = float(state["step"])
+        arrays = [state[name]._data for name in names]
+        for block in blocks(param._data, param.grad._data, *arrays):
+            _step_block(*block, step=step, group=group)
+
+    def _state_of(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        """What is remembered of `param`; zeros before the first step."""
+        state = self.state[param]
+        if "step" not in state:
+            state["step"] = param._plain(np.zeros((), float32))
+            state["exp_avg"] = param._plain(np.zeros_like(param._data))
+            state["exp_avg_sq"] = param._plain(np.zeros_like(param._data))
+        if group["amsgrad"] and "max_exp_avg_sq" not in state:
+            state["max_exp_avg_sq"] = param._plain(np.zeros_like(param._data))
+        return state
+
+
+def _step_block(
+    p: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    v_max: np.ndarray | None = None,
+    *,
+    step: float,
+    group: dict[str, Any],
+) -> None:
+    """The formula of Adam, on one block; changes p, m, v and v_max."""
+    beta1, beta2 = group["betas"]
+    lr, weight_decay = float(group["lr"]), group["weight_decay"]
+    g = -grad if group["maximize"] else grad
+    if weight_decay != 0 and group["decoupled_weight_decay"]:
+        p *= 1 - lr * weight_decay
+    elif weight_decay != 0:
+        g = g + weight_decay * p
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * (g * g)
+    if v_max is not None:
+        np.maximum(v_max, v, out=v_max)
+        v = v_max
+    root = np.sqrt(v)
+    root /= math.sqrt(1 - beta2**step)
+    root += group["eps"]
+    p -= lr / (1 - beta1**step) * (m / root)
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient: p = p * (1 - lr * weight_decay) first.
+
+    Inside the gradient, as in Adam, the decay of an element would shrink as its gradients grow.
+
+    Source: Loshchilov and Hutter 2017, "Decoupled Weight Decay Regularization", arXiv 1711.05101.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

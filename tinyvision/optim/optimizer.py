@@ -1,0 +1,224 @@
+"""Optimizer: what all optimizers share. A new one defines `_update`, the formula of one step."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from tinyvision.engine.modes import enable_grad, no_grad
+from tinyvision.tensor import Tensor
+
+# Elements per block, see `blocks`: 64 kB of float32, so that a dozen blocks fit into an L2 cache.
+BLOCK_SIZE = 16384
+
+_UNSUPPORTED = ("foreach", "fused", "capturable", "differentiable")
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    param_groups: dicts; "params" is a list of tensors and the other entries are their options,
+    such as "lr", taken from `defaults` where a group does not give them. A learning-rate
+    scheduler changes them between steps.
+    state: per parameter, a dict of what the optimizer remembers of it.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or "
+                "dicts, but got Tensor"
+            )
+        self.defaults = defaults
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with options of their own, e.g. `{"params": head.parameters(), "lr": 1}`.
+
+        Raises: TypeError for what is no tensor, ValueError for a non-leaf or one already here.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        group = {**param_group, "params": _as_list(param_group["params"])}
+        for param in group["params"]:
+            _check_param(param)
+        if len(set(group["params"])) != len(group["params"]):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters, which are "
+                "updated more than once in a step",
+                stacklevel=3,
+            )
+        known = {param for g in self.param_groups for param in g["params"]}
+        if not known.isdisjoint(group["params"]):
+            raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append(self._completed(group))
+
+    def _completed(self, group: dict[str, Any]) -> dict[str, Any]:
+        """A group with the defaults for the options it does not give."""
+        completed = {**self.defaults, **group}
+        for name in _UNSUPPORTED:
+            if completed.get(name):
+                raise NotImplementedError(f"{type(self).__name__}: {name}=True is not supported")
+        return completed
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient by one step of the method.
+
+        closure: computes the loss again, gradients included; its result is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                for param in group["params"]:
+                    if param.grad is not None:
+                        _check_grad(param)
+                        self._update(param, group)
+                        # Graphs that still need the old values must notice the change.
+                        param._bump_version()
+        return loss
+
+    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+        """Change `param`, whose gradient is `param.grad`, in place."""
+        raise NotImplementedError
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to zero.
+
+        Without a gradient a parameter is left alone by step; a zero still moves it by momentum.
+        """
+        for group in self.param_groups:
+            for param in group["params"]:
+                if set_to_none:
+                    param.grad = None
+                elif param.grad is not None:
+                    param.grad.detach_().zero_()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on later: {"state": ..., "param_groups": ...}.
+
+        Parameters are replaced by their numbers in the order of the groups. The tensors are
+        those the optimizer works with: save or copy them before the next step.
+        """
+        params = [param for group in self.param_groups for param in group["params"]]
+        numbers = {param: i for i, param in enumerate(dict.fromkeys(params))}
+        groups = [{**g, "params": [numbers[p] for p in g["params"]]} for g in self.param_groups]
+        state = {numbers[param]: dict(values) for param, values in self.state.items()}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; its tensors are copied.
+
+        Raises: ValueError if its groups or state do not fit the parameters; then nothing has
+            been changed.
+        """
+        saved_groups = state_dict["param_groups"]
+        if len(saved_groups) != len(self.param_groups):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        pairs = list(zip(self.param_groups, saved_groups, strict=True))
+        if any(len(own["params"]) != len(saved["params"]) for own, saved in pairs):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                "optimizer's group"
+            )
+        by_number = {}
+        for own, saved in pairs:
+            by_number.update(zip(saved["params"], own["params"], strict=True))
+        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        for number, values in state_dict["state"].items():
+            if number not in by_number:
+                raise ValueError(f"loaded state dict has state for parameter {number}, not a group")
+            param = by_number[number]
+            state[param] = {k: _fitted(k, value, param) for k, value in values.items()}
+        groups = [self._completed({**deepcopy(g), "params": own["params"]}) for own, g in pairs]
+        self.state, self.param_groups = state, groups
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """The same short stretch of several arrays of one shape, then the next, to the end.
+
+    A step's formula goes over its arrays many times. Block by block, only the first time comes
+    from memory and the rest from the cache; temporary results are small and stay there too.
+    """
+    if not all(a.flags.c_contiguous for a in arrays):
+        yield arrays  # flattening would copy, and changes to a copy would be lost
+        return
+    flat = [a.reshape(-1) for a in arrays]
+    for start in range(0, flat[0].size, BLOCK_SIZE):
+        yield tuple([a[start : start + BLOCK_SIZE] for a in flat])
+
+
+def check_option(value: Any, text: str, below: float | None = None) -> None:
+    """Require 0 <= value, and value < below if that is given.
+
+    Raises: ValueError in PyTorch's words if not; NotImplementedError for a Tensor.
+    """
+    if isinstance(value, Tensor):
+        raise NotImplementedError(f"a Tensor as {text} is not supported; pass a number")
+    if not 0.0 <= value or not (below is None or value < below):
+        raise ValueError(f"Invalid {text}: {value}")
+
+
+def _as_list(params: Any) -> list[Any]:
+    if isinstance(params, Tensor):
+        return [params]
+    if isinstance(params, set):
+        raise TypeError(
+            "optimizer parameters need to be organized in ordered collections, but the ordering "
+            "of tensors in sets will change between runs. Please use a list instead."
+        )
+    return list(params)
+
+
+def _check_param(param: Any) -> None:
+    if isinstance(param, tuple):
+        raise NotImplementedError(
+            "optimizer: (name, parameter) pairs are not supported; pass model.parameters()"
+        )
+    if not isinstance(param, Tensor):
+        raise TypeError(
+            f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}"
+        )
+    if not (param.is_leaf or param.retains_grad):
+        raise ValueError("can't optimize a non-leaf Tensor")
+
+
+def _check_grad(param: Tensor) -> None:
+    if param.grad.shape != param.shape:
+        raise RuntimeError(
+            f"optimizer: the gradient has shape {param.grad.shape}, but the parameter {param.shape}"
+        )
+
+
+def _fitted(name: str, value: Any, param: Tensor) -> Any:
+    """A copy of one piece of saved state, in the parameter's dtype unless it is the step count."""
+    if not isinstance(value, Tensor):
+        return deepcopy(value)
+    if value.ndim and value.shape != param.shape:
+        raise ValueError(
+            f"loaded state dict has {name} of shape {value.shape} for a parameter of shape "
+            f"{param.shape}"
+        )
+    return value.detach().to(value.dtype if name == "step" else param.dtype, copy=True)

@@ -1,0 +1,81 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinyvision.optim.optimizer import Optimizer, blocks, check_option
+from tinyvision.tensor import Tensor
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum.
+
+    g = grad + weight_decay * p            (grad is negated first with maximize)
+    b = momentum * b + (1 - dampening) * g        (b = g in the first step)
+    p = p - lr * b                         (with nesterov: p - lr * (g + momentum * b))
+
+    Raises: ValueError for options out of range.
+
+    Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep
+    learning", ICML; as in PyTorch, lr multiplies b and is not part of it.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_option(lr, "learning rate")
+        check_option(momentum, "momentum value")
+        check_option(weight_decay, "weight_decay value")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+            foreach=foreach,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        super().__init__(params, defaults)
+
+    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+        if group["momentum"] == 0:
+            for p, grad in blocks(param._data, param.grad._data):
+                p -= float(group["lr"]) * _direction(p, grad, group)
+            return
+        state = self.state[param]
+        is_first = state.get("momentum_buffer") is None
+        if is_first:
+            state["momentum_buffer"] = param._plain(np.zeros_like(param._data))
+        momentum = float(group["momentum"])
+        share = 1.0 if is_first else 1.0 - group["dampening"]
+        for p, grad, b in blocks(param._data, param.grad._data, state["momentum_buffer"]._data):
+            g = _direction(p, grad, group)
+            b *= momentum
+            b += g if share == 1.0 else share * g
+            p -= float(group["lr"]) * (g + momentum * b if group["nesterov"] else b)
+
+
+def _direction(p: np.ndarray, grad: np.ndarray, group: dict[str, Any]) -> np.ndarray:
+    """The gradient of what is minimised: the loss plus weight_decay / 2 * |p|^2."""
+    if group["maximize"]:
+        grad = -grad
+    return grad + group["weight_decay"] * p if group["weight_decay"] != 0 else grad

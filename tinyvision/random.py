@@ -1,0 +1,100 @@
+"""Random numbers: a Generator is a seeded stream, and one default stream serves everyone else.
+
+Every random function takes `generator=None`, meaning the default one, so a program that calls
+`tv.manual_seed(0)` first repeats itself exactly.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+
+# PCG64 holds two 128-bit integers, and a cached half of a 64-bit draw.
+_STATE_BYTES = 16 + 16 + 1 + 4
+_SEED_BYTES = 8
+
+
+class Generator:
+    """A seeded stream of random numbers (NumPy's PCG64).
+
+    The stream is PyTorch's in API, not in its numbers: the same seed draws other values there.
+    `generator.numpy` is the underlying `numpy.random.Generator`.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        if str(device) != "cpu":
+            raise RuntimeError(f"Generator: expected device 'cpu', got {device!r}")
+        self.manual_seed(67280421310721)  # PyTorch's default seed too: programs repeat unseeded
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Restart the stream from `seed`, any integer from -2**63 to 2**64 - 1."""
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise TypeError(f"manual_seed: expected an int, got {type(seed).__name__}")
+        if not -(2**63) <= seed < 2**64:
+            raise RuntimeError(f"manual_seed: {seed} does not fit in 64 bits")
+        self._seed = int(seed) % 2**64
+        self.numpy = np.random.Generator(np.random.PCG64(self._seed))
+        return self
+
+    def seed(self) -> int:
+        """Restart from a seed the operating system draws, and return that seed."""
+        self.manual_seed(secrets.randbits(63))
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed the stream was started from."""
+        return self._seed
+
+    def get_state(self) -> np.ndarray:
+        """The stream's place, as a uint8 array for `set_state`."""
+        state = self.numpy.bit_generator.state
+        parts = (
+            state["state"]["state"].to_bytes(16, "little"),
+            state["state"]["inc"].to_bytes(16, "little"),
+            bytes([state["has_uint32"]]),
+            state["uinteger"].to_bytes(4, "little"),
+            self._seed.to_bytes(_SEED_BYTES, "little"),
+        )
+        return np.frombuffer(b"".join(parts), np.uint8).copy()
+
+    def set_state(self, new_state: np.ndarray) -> None:
+        """Go to a place that `get_state` told; the draws from there repeat."""
+        raw = np.asarray(new_state)
+        if raw.dtype != np.uint8 or raw.shape != (_STATE_BYTES + _SEED_BYTES,):
+            raise RuntimeError(
+                f"set_state: expected uint8 of shape ({_STATE_BYTES + _SEED_BYTES},) from "
+                f"get_state, got {raw.dtype} {raw.shape}"
+            )
+        data = raw.tobytes()
+        self.manual_seed(int.from_bytes(data[_STATE_BYTES:], "little"))
+        self.numpy.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": {
+                "state": int.from_bytes(data[:16], "little"),
+                "inc": int.from_bytes(data[16:32], "little"),
+            },
+            "has_uint32": data[32],
+            "uinteger": int.from_bytes(data[33:37], "little"),
+        }
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Restart the default stream from `seed` and return it."""
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed the default stream was started from."""
+    return default_generator.initial_seed()
+
+
+def stream(generator: Generator | None) -> np.random.Generator:
+    """The NumPy generator behind `generator`, or behind the default one for None."""
+    chosen = default_generator if generator is None else generator
+    if not isinstance(chosen, Generator):
+        raise TypeError(f"generator: expected a tinyvision.Generator, got {type(chosen).__name__}")
+    return chosen.numpy

@@ -1,0 +1,9 @@
+"""Class Tensor, in one file per topic.
+
+base.py has its state; gradients.py its autograd side; arithmetic, comparison, pointwise,
+reductions, shaping, indexing, linalg and inplace its methods; tensor.py puts them together.
+"""
+
+from tinyvision.tensor.tensor import Tensor
+
+__all__ = ["Tensor"]

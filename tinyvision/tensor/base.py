@@ -1,0 +1,206 @@
+"""What a Tensor is made of: an array, its gradient, and its place in the graph."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Self
+
+import numpy as np
+
+from tinyvision.checks import broadcast_shape
+from tinyvision.dtypes import float32, result_type, scalar_dtype
+from tinyvision.engine.modes import modes
+from tinyvision.engine.op import Node, Op
+from tinyvision.ops.elementwise import Cast
+
+
+class Version:
+    """Counts the in-place changes to one piece of memory; all views of it share the object."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class TensorBase:
+    """The state of a tensor, and how operations make one.
+
+    _data: the values. grad: the accumulated gradient of a leaf. grad_fn: the Node that made
+    it, whose output number `_output_nr` it is; None for a leaf. _base: the tensor it is a view
+    of, and _base_grad_fn the history that base had when the view was taken.
+    """
+
+    __slots__ = (
+        "_data",
+        "_requires_grad",
+        "grad",
+        "grad_fn",
+        "_output_nr",
+        "_version",
+        "_base",
+        "_base_grad_fn",
+        "_hooks",
+        "_retains_grad",
+        "__weakref__",
+    )
+
+    # NumPy arrays leave `array + tensor` to the tensor.
+    __array_priority__ = 1000
+
+    _data: np.ndarray
+    _base: Any
+    grad: Any
+    grad_fn: Node | None
+
+    @classmethod
+    def _from_op(
+        cls, array: np.ndarray, grad_fn: Node | None = None, output_nr: int = 0, base: Any = None
+    ) -> Any:
+        """A tensor around the result of an operation; every tensor is made here."""
+        raise NotImplementedError  # Tensor, the one concrete class, defines it
+
+    def _init(self, array: np.ndarray, grad_fn: Node | None, output_nr: int, base: Any) -> None:
+        self._data = array
+        self._requires_grad = grad_fn is not None
+        self.grad = None
+        self.grad_fn = grad_fn
+        self._output_nr = output_nr
+        self._hooks: dict[int, Any] | None = None
+        self._retains_grad = False
+        if base is None:
+            self._version = None if modes.inference else Version()
+            self._base = self._base_grad_fn = None
+        else:
+            self._version = base._version
+            self._base = base if base._base is None else base._base
+            self._base_grad_fn = self._base.grad_fn
+
+    def _check_base_history(self) -> None:
+        """Refuse to record a view whose base got a new history by an in-place change.
+
+        PyTorch rebuilds the view's history from the base's; here the view must be taken again.
+        """
+        if self._base.grad_fn is not self._base_grad_fn:
+            raise NotImplementedError(
+                "this view was taken before its base was changed in place by an operation that "
+                "needs gradients; take the view again after the change"
+            )
+
+    def _to_dtype(self, dtype: np.dtype) -> Self:
+        """Self in another dtype; self itself if it has it."""
+        return self if self._data.dtype == dtype else Cast.apply(self, dtype=dtype)
+
+    def _as_float(self) -> Self:
+        """Self, integers and bools converted to the default float dtype."""
+        return self if self._data.dtype.kind == "f" else self._to_dtype(float32)
+
+    def _standing(self) -> int:
+        return 2 if self._data.ndim else 1
+
+    def _tensor_like(self, other: Any) -> Any:
+        """`other` as a tensor to combine with self, or None if it is nothing of the kind.
+
+        A Python number becomes zero-dimensional, in the dtype the result will have.
+        """
+        if isinstance(other, TensorBase):
+            return other
+        if isinstance(other, (bool, int, float, np.generic)):
+            own = (self._data.dtype, self._standing())
+            return self._from_op(_scalar(other, result_type((own, (scalar_dtype(other), 0)))))
+        if isinstance(other, np.ndarray):
+            return self._from_op(other)
+        return None
+
+    def _promoted(self, other: Any) -> tuple[Any, Any] | None:
+        """Self and `other` in their common dtype, checked to broadcast; None if not a number.
+
+        Raises: RuntimeError if the shapes do not broadcast.
+        """
+        other = self._tensor_like(other)
+        if other is None:
+            return None
+        if self._data.shape != other._data.shape:
+            broadcast_shape(self._data.shape, other._data.shape)
+        if self._data.dtype == other._data.dtype:
+            return self, other
+        dtype = result_type((t._data.dtype, t._standing()) for t in (self, other))
+        return self._to_dtype(dtype), other._to_dtype(dtype)
+
+    def _binary(self, other: Any, op: type[Op], swap: bool = False, **params: Any) -> Any:
+        """`op` on self and other after promotion; NotImplemented lets Python try the other side."""
+        operands = self._promoted(other)
+        if operands is None:
+            return NotImplemented
+        return op.apply(*(reversed(operands) if swap else operands), **params)
+
+    def _plain(self, array: Any) -> Any:
+        """A tensor without history around an array or NumPy scalar."""
+        return self._from_op(np.asarray(array))
+
+    # ---------------------------------------------------------------- gradients
+
+    def _accumulate_grad(self, grad: np.ndarray) -> None:
+        """Add to `.grad`."""
+        if self.grad is None:
+            # A copy, because backward functions may hand the same array to several inputs.
+            self.grad = self._from_op(np.array(grad, order="C"))
+        else:
+            self.grad._data += grad
+            self.grad._bump_version()
+
+    def _run_grad_hooks(self, grad: np.ndarray) -> np.ndarray:
+        for hook in list((self._hooks or {}).values()):
+            grad = hook(grad)
+        return grad
+
+    def _bump_version(self) -> None:
+        """Note that the memory was changed in place."""
+        if self._version is not None:
+            self._version.count += 1
+
+    def _keep_grad(self) -> None:
+        """Make the node that produced self store the gradient it receives for it in `.grad`."""
+        assert self.grad_fn is not None
+        reference = weakref.ref(self)  # the node must not keep its own output alive
+
+        def keep(grad: np.ndarray) -> None:
+            tensor = reference()
+            if tensor is not None:
+                tensor._accumulate_grad(grad)
+
+        self.grad_fn.retain = {**(self.grad_fn.retain or {}), self._output_nr: keep}
+        self._retains_grad = True
+
+
+def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A zero-dimensional array.
+
+    Raises: RuntimeError if the number does not fit the dtype.
+    """
+    try:
+        return np.array(value, dtype)
+    except OverflowError:
+        raise RuntimeError(
+            f"value {value} cannot be converted to {dtype} without overflow"
+        ) from None
+
+
+def check_number(name: str, other: Any, result: Any) -> Any:
+    """`result`, unless `other` was nothing to calculate with.
+
+    Raises: TypeError naming what came instead of a number.
+    """
+    if result is None or result is NotImplemented:
+        raise TypeError(f"{name}(): expected a Tensor or a number, not {type(other).__name__}")
+    return result
+
+
+def require_tensor(value: Any, name: str) -> Any:
+    """`value`, if it is a tensor.
+
+    Raises: TypeError otherwise.
+    """
+    if not isinstance(value, TensorBase):
+        raise TypeError(f"{name}(): argument must be Tensor, not {type(value).__name__}")
+    return value

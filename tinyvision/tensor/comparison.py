@@ -1,0 +1,137 @@
+"""Comparisons and logic on tensors; the results are bool tensors without history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from tinyvision.dtypes import TORCH_NAMES
+from tinyvision.tensor.base import TensorBase, check_number
+
+
+class Comparison(TensorBase):
+    """Methods that compare two operands element by element, broadcasting them."""
+
+    __slots__ = ()
+
+    def _compare(self, other: Any, function: Callable) -> Any:
+        operands = self._promoted(other)
+        if operands is None:
+            return NotImplemented
+        return self._plain(function(operands[0]._data, operands[1]._data))
+
+    def __eq__(self, other: Any) -> Any:
+        return self._compare(other, np.equal)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._compare(other, np.not_equal)
+
+    def __lt__(self, other: Any) -> Self:
+        return self._compare(other, np.less)
+
+    def __le__(self, other: Any) -> Self:
+        return self._compare(other, np.less_equal)
+
+    def __gt__(self, other: Any) -> Self:
+        return self._compare(other, np.greater)
+
+    def __ge__(self, other: Any) -> Self:
+        return self._compare(other, np.greater_equal)
+
+    def __hash__(self) -> int:
+        return id(self)  # by identity: equality is elementwise
+
+    def eq(self, other: Any) -> Self:
+        """self == other, element by element."""
+        return check_number("eq", other, self._compare(other, np.equal))
+
+    def ne(self, other: Any) -> Self:
+        """self != other, element by element."""
+        return check_number("ne", other, self._compare(other, np.not_equal))
+
+    def lt(self, other: Any) -> Self:
+        """self < other, element by element."""
+        return check_number("lt", other, self._compare(other, np.less))
+
+    def le(self, other: Any) -> Self:
+        """self <= other, element by element."""
+        return check_number("le", other, self._compare(other, np.less_equal))
+
+    def gt(self, other: Any) -> Self:
+        """self > other, element by element."""
+        return check_number("gt", other, self._compare(other, np.greater))
+
+    def ge(self, other: Any) -> Self:
+        """self >= other, element by element."""
+        return check_number("ge", other, self._compare(other, np.greater_equal))
+
+    def isnan(self) -> Self:
+        """Where values are NaN."""
+        return self._plain(np.isnan(self._data))
+
+    def isinf(self) -> Self:
+        """Where values are infinite."""
+        return self._plain(np.isinf(self._data))
+
+    def isfinite(self) -> Self:
+        """Where values are neither infinite nor NaN."""
+        return self._plain(np.isfinite(self._data))
+
+    def equal(self, other: Self) -> bool:
+        """Whether both tensors have the same shape and the same values."""
+        return self._data.shape == other._data.shape and bool((self._data == other._data).all())
+
+    def allclose(
+        self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    ) -> bool:
+        """Whether |self - other| <= atol + rtol * |other| everywhere."""
+        if self._data.dtype != other._data.dtype:
+            raise RuntimeError(
+                f"{TORCH_NAMES[self._data.dtype]} did not match {TORCH_NAMES[other._data.dtype]}"
+            )
+        return bool(np.allclose(self._data, other._data, rtol, atol, equal_nan))
+
+    # ---------------------------------------------------------------- logic
+
+    def __invert__(self) -> Self:
+        if self._data.dtype.kind == "f":
+            raise TypeError("~ (bitwise_not) is only implemented on integer and Boolean tensors")
+        return self._plain(np.invert(self._data))
+
+    def _bitwise(self, other: Any, function: Callable) -> Self:
+        operands = self._promoted(other)
+        if operands is None:
+            return NotImplemented
+        a, b = (t._data for t in operands)
+        if a.dtype.kind == "f":
+            raise RuntimeError(f"{function.__name__} is not implemented for {a.dtype} tensors")
+        return self._plain(function(a, b))
+
+    def __and__(self, other: Any) -> Self:
+        return self._bitwise(other, np.bitwise_and)
+
+    def __or__(self, other: Any) -> Self:
+        return self._bitwise(other, np.bitwise_or)
+
+    def __xor__(self, other: Any) -> Self:
+        return self._bitwise(other, np.bitwise_xor)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def logical_not(self) -> Self:
+        """Where values are zero."""
+        return self._plain(np.logical_not(self._data))
+
+    def logical_and(self, other: Self) -> Self:
+        """Where both values are nonzero."""
+        return self._compare(other, np.logical_and)
+
+    def logical_or(self, other: Self) -> Self:
+        """Where at least one value is nonzero."""
+        return self._compare(other, np.logical_or)
+
+    def logical_xor(self, other: Self) -> Self:
+        """Where exactly one value is nonzero."""
+        return self._compare(other, np.logical_xor)

@@ -1,0 +1,260 @@
+"""In-place methods: names that end in `_`, operators like `+=`, and item assignment.
+
+All do the same: compute the result as the out-of-place operation would, write it into the
+tensor's memory, and, if it is being recorded, give the tensor the result's history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from tinyvision.dtypes import TORCH_NAMES
+from tinyvision.engine.modes import modes
+from tinyvision.ops.elementwise import Clone
+from tinyvision.ops.indexing import SetItem, assign_item, convert_index
+from tinyvision.ops.shape import Overwrite
+from tinyvision.random import Generator, stream
+from tinyvision.tensor.base import TensorBase, check_number
+
+
+class InPlace(TensorBase):
+    """Methods that change a Tensor's memory."""
+
+    __slots__ = ()
+
+    def _in_place(self, change: Callable[[Any], Any], *operands: Any) -> Self:
+        """self <- change(self), recorded if self or one of `operands` needs gradients."""
+        recorded = modes.grad and (self._requires_grad or any(map(_requires_grad, operands)))
+        self._check_writable(recorded)
+        # The operation may save its input, which is about to change: it gets a copy.
+        result = change(self._copy_with_history() if recorded else self)
+        if result is NotImplemented:
+            return result
+        if result._data.shape != self._data.shape:
+            raise RuntimeError(
+                f"output with shape {self._data.shape} doesn't match the broadcast shape "
+                f"{result._data.shape}"
+            )
+        result = self._in_own_dtype(result)
+        self._data[...] = result._data
+        self._bump_version()
+        if result.grad_fn is not None:
+            self._adopt_history(result)
+        return self
+
+    def _check_writable(self, recorded: bool) -> None:
+        if not self._data.flags.writeable:
+            raise RuntimeError(
+                "unsupported operation: the written-to tensor is read-only, or more than one of "
+                "its elements refer to a single memory location. Please clone() the tensor before "
+                "performing the operation."
+            )
+        if self._version is None and not modes.inference:
+            raise RuntimeError("Inplace update to inference tensor outside InferenceMode.")
+        if not recorded and not (modes.grad and self._base is not None):
+            return
+        kind = "a leaf Variable" if self._base is None else "a view of a leaf Variable"
+        root = self if self._base is None else self._base
+        if root._requires_grad and root.grad_fn is None:
+            raise RuntimeError(f"{kind} that requires grad is being used in an in-place operation.")
+        if self._base is not None and (recorded or root._requires_grad):
+            raise NotImplementedError(
+                "an in-place operation on a view that needs gradients is not supported: "
+                "write it out of place, or index the base itself in an assignment"
+            )
+
+    def _copy_with_history(self) -> Self:
+        copy = self._from_op(self._data.copy(), self.grad_fn, self._output_nr)
+        return copy
+
+    def _in_own_dtype(self, result: Any) -> Any:
+        """`result` in self's dtype; only a cast to a lower category (float to int) is refused."""
+        have, want = result._data.dtype, self._data.dtype
+        if "biuf".index(have.kind.replace("u", "i")) > "biuf".index(want.kind.replace("u", "i")):
+            raise RuntimeError(
+                f"result type {TORCH_NAMES[have]} can't be cast to the desired output type "
+                f"{TORCH_NAMES[want]}"
+            )
+        return result._to_dtype(want)
+
+    def _adopt_history(self, result: Any) -> None:
+        retained = self._retains_grad
+        self.grad_fn, self._output_nr = result.grad_fn, result._output_nr
+        self._requires_grad = True
+        if retained:
+            self._keep_grad()
+
+    # ---------------------------------------------------------------- arithmetic
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._in_place(lambda x: x + other, other)
+
+    def __isub__(self, other: Any) -> Self:
+        return self._in_place(lambda x: x - other, other)
+
+    def __imul__(self, other: Any) -> Self:
+        return self._in_place(lambda x: x * other, other)
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._in_place(lambda x: x / other, other)
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._in_place(lambda x: x**other, other)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """self[index] = value, which broadcasts to the shape of self[index]."""
+        place = convert_index(index, self._data.shape)
+        source = check_number("__setitem__", value, self._tensor_like(value))
+        source = source._to_dtype(self._data.dtype)
+        if modes.grad and (self._requires_grad or source._requires_grad):
+            self._in_place(lambda x: SetItem.apply(x, source, index=place), source)
+            return
+        self._check_writable(recorded=False)
+        assign_item(self._data, place, source._data)
+        self._bump_version()
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Self:
+        """self += alpha * other."""
+        return self._in_place(lambda x: x.add(other, alpha=alpha), other)
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Self:
+        """self -= alpha * other."""
+        return self._in_place(lambda x: x.sub(other, alpha=alpha), other)
+
+    def mul_(self, other: Any) -> Self:
+        """self *= other."""
+        return self._in_place(lambda x: x.mul(other), other)
+
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Self:
+        """self /= other."""
+        return self._in_place(lambda x: x.div(other, rounding_mode=rounding_mode), other)
+
+    def pow_(self, exponent: Any) -> Self:
+        """self **= exponent."""
+        return self._in_place(lambda x: x.pow(exponent), exponent)
+
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
+        """self += value * tensor1 * tensor2."""
+        return self._in_place(lambda x: x + tensor1 * tensor2 * value, tensor1, tensor2)
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
+        """self += value * tensor1 / tensor2."""
+        return self._in_place(lambda x: x + tensor1 / tensor2 * value, tensor1, tensor2)
+
+    def lerp_(self, end: Any, weight: Any) -> Self:
+        """self += weight * (end - self)."""
+        return self._in_place(lambda x: x.lerp(end, weight), end, weight)
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Self:
+        """Limit the values to [min, max]."""
+        return self._in_place(lambda x: x.clamp(min, max), min, max)
+
+    def neg_(self) -> Self:
+        """Change the sign."""
+        return self._in_place(lambda x: x.neg())
+
+    def abs_(self) -> Self:
+        """Drop the sign."""
+        return self._in_place(lambda x: x.abs())
+
+    def exp_(self) -> Self:
+        """Exponentiate."""
+        return self._in_place(lambda x: x.exp())
+
+    def sqrt_(self) -> Self:
+        """Take the square root."""
+        return self._in_place(lambda x: x.sqrt())
+
+    def relu_(self) -> Self:
+        """Replace negative values by 0."""
+        return self._in_place(lambda x: x.relu())
+
+    def sigmoid_(self) -> Self:
+        """Apply the logistic function."""
+        return self._in_place(lambda x: x.sigmoid())
+
+    def tanh_(self) -> Self:
+        """Apply the hyperbolic tangent."""
+        return self._in_place(lambda x: x.tanh())
+
+    def masked_fill_(self, mask: Any, value: Any) -> Self:
+        """Set the values where mask holds."""
+        return self._in_place(lambda x: x.masked_fill(mask, value), value)
+
+    def index_add_(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Self:
+        """Add slices of source to the slices of self that index names."""
+        return self._in_place(lambda x: x.index_add(dim, index, source, alpha=alpha), source)
+
+    def scatter_(self, dim: int, index: Any, src: Any) -> Self:
+        """Write src to the places that index names along dim."""
+        return self._in_place(lambda x: x.scatter(dim, index, src), src)
+
+    def scatter_add_(self, dim: int, index: Any, src: Any) -> Self:
+        """Add src at the places that index names along dim."""
+        return self._in_place(lambda x: x.scatter_add(dim, index, src), src)
+
+    # ---------------------------------------------------------------- new values
+
+    def copy_(self, src: Any, non_blocking: bool = False) -> Self:
+        """Take the values of src, which broadcasts, converted to self's dtype."""
+        source = check_number("copy_", src, self._tensor_like(src))
+
+        def change(x: Any) -> Any:
+            # Conversions that assignment would refuse are what copy_ is for.
+            return Clone.apply(source.expand(self._data.shape)._to_dtype(self._data.dtype))
+
+        return self._in_place(change, source)
+
+    def fill_(self, value: Any) -> Self:
+        """Set every element to one number, or a zero-dimensional tensor."""
+        source = check_number("fill_", value, self._tensor_like(value))
+        if source._data.ndim:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{source._data.ndim} dimensions."
+            )
+        return self.copy_(source)
+
+    def zero_(self) -> Self:
+        """Set every element to 0."""
+        return self._overwrite(0)
+
+    def _overwrite(self, values: Any) -> Self:
+        return self._in_place(lambda x: Overwrite.apply(x, values=values))
+
+    def normal_(
+        self, mean: float = 0, std: float = 1, *, generator: Generator | None = None
+    ) -> Self:
+        """Draw from the normal distribution."""
+        if std < 0:
+            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+        self._check_random("normal_")
+        draws = stream(generator).standard_normal(self._data.shape, self._data.dtype)
+        return self._overwrite(draws * self._data.dtype.type(std) + self._data.dtype.type(mean))
+
+    def uniform_(
+        self, from_: float = 0, to: float = 1, *, generator: Generator | None = None
+    ) -> Self:
+        """Draw from the uniform distribution on [from_, to)."""
+        if from_ > to:
+            raise RuntimeError(
+                f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}"
+            )
+        self._check_random("uniform_")
+        draws = stream(generator).random(self._data.shape, self._data.dtype)
+        return self._overwrite(draws * self._data.dtype.type(to - from_) + from_)
+
+    def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
+        """Draw 1 with probability p, else 0."""
+        if not 0 <= p <= 1:
+            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+        return self._overwrite(stream(generator).random(self._data.shape) < p)
+
+    def _check_random(self, name: str) -> None:
+        if self._data.dtype.kind != "f":
+            raise RuntimeError(f'"{name}" not implemented for {TORCH_NAMES[self._data.dtype]!r}')
+
+
+def _requires_grad(operand: Any) -> bool:
+    return isinstance(operand, TensorBase) and operand._requires_grad

@@ -1,0 +1,296 @@
+"""Class Tensor: the array side (shape, dtype, NumPy, printing), with all methods by topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from tinyvision.tensor.indexing import Indexing
+from tinyvision.tensor.linalg import LinearAlgebra
+from tinyvision.tensor.reductions import Reductions
+
+from tinyvision.checks import normalize_dim
+from tinyvision.dtypes import as_dtype, float32, is_floating_point
+from tinyvision.engine.op import Node
+from tinyvision.ops.elementwise import Clone
+from tinyvision.printing import format_tensor
+from tinyvision.tensor.comparison import Comparison
+from tinyvision.tensor.gradients import Gradients
+from tinyvision.tensor.inplace import InPlace
+from tinyvision.tensor.pointwise import Pointwise
+from tinyvision.tensor.shaping import Shaping
+
+
+class Tensor(
+    Pointwise,
+    Comparison,
+    Reductions,
+    Shaping,
+    Indexing,
+    LinearAlgebra,
+    InPlace,
+    Gradients,
+):
+    """An n-dimensional array that can remember how it was computed.
+
+    Made by `tinyvision.tensor(...)` and its siblings; `Tensor(data)` is float32, as in PyTorch.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any = ()) -> None:
+        if isinstance(data, int):
+            raise NotImplementedError("Tensor(sizes) is not supported; use tinyvision.empty(sizes)")
+        self._init(np.array(to_array(data), float32), None, 0, None)
+
+    @staticmethod
+    def _from_op(
+        array: np.ndarray, grad_fn: Node | None = None, output_nr: int = 0, base: Any = None
+    ) -> Tensor:
+        """A tensor around the result of an operation; every tensor is made here."""
+        result = Tensor.__new__(Tensor)
+        result._init(array, grad_fn, output_nr, base)
+        return result
+
+    # ---------------------------------------------------------------- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of all dims."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dims."""
+        return self._data.ndim
+
+    @property
+    def device(self) -> str:
+        """Always "cpu"."""
+        return "cpu"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self._data.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._data.nbytes
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes of all dims, or of one."""
+        if dim is None:
+            return self._data.shape
+        return self._data.shape[normalize_dim(dim, self._data.ndim, "size")]
+
+    def dim(self) -> int:
+        """The number of dims."""
+        return self._data.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    nelement = numel
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The distance in memory, in elements, between neighbours along every dim or one."""
+        strides = tuple([s // self._data.itemsize for s in self._data.strides])
+        return strides if dim is None else strides[normalize_dim(dim, len(strides), "stride")]
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self._data.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._data.ctypes.data
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is float32 or float64."""
+        return is_floating_point(self._data.dtype)
+
+    # ---------------------------------------------------------------- conversions
+
+    @property
+    def data(self) -> Tensor:
+        """The values without history; changes to it go unnoticed by autograd."""
+        return Tensor._from_op(self._data)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if value._data.dtype != self._data.dtype:
+            raise RuntimeError(
+                f"data set to a tensor of dtype {value._data.dtype}; expected {self._data.dtype}"
+            )
+        self._data = value._data
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The values as an array that shares the tensor's memory.
+
+        Raises: RuntimeError if the tensor requires grad, unless `force` detaches it.
+        """
+        if self._requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
+            )
+        return self._data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and dtype != array.dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self._data.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
+            )
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Self:
+        """Self in another dtype; the only device is "cpu".
+
+        `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work.
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype = arg._data.dtype
+            elif isinstance(arg, str):
+                device = arg
+            elif arg is not None:
+                dtype = arg
+        if device is not None and str(device) != "cpu":
+            raise RuntimeError(f"to: expected device 'cpu', the only one there is, got {device!r}")
+        result = self if dtype is None else self._to_dtype(as_dtype(dtype))
+        return result.clone() if copy and result is self else result
+
+    def type_as(self, other: Tensor) -> Self:
+        """Self in the dtype of other."""
+        return self._to_dtype(other._data.dtype)
+
+    def float(self) -> Self:
+        """Self as float32."""
+        return self._to_dtype(float32)
+
+    def double(self) -> Self:
+        """Self as float64."""
+        return self.to(np.float64)
+
+    def long(self) -> Self:
+        """Self as int64."""
+        return self.to(np.int64)
+
+    def int(self) -> Self:
+        """Self as int32."""
+        return self.to(np.int32)
+
+    def bool(self) -> Self:
+        """Self as bool: whether values are nonzero."""
+        return self.to(np.bool_)
+
+    def cpu(self) -> Self:
+        """Self, which is already there."""
+        return self
+
+    def clone(self) -> Self:
+        """A copy with its own memory; gradients flow through it."""
+        return Clone.apply(self)
+
+    # ---------------------------------------------------------------- Python's protocols
+
+    def __len__(self) -> Any:
+        if self._data.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Self]:
+        if self._data.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element: Any) -> Any:
+        return (self._data == np.asarray(element)).any().item()
+
+    def __bool__(self) -> Any:
+        if self._data.size != 1:
+            count = "more than one value" if self._data.size else "no values"
+            raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
+        return self._data.item() != 0
+
+    def __float__(self) -> Any:
+        return self.item().__float__()
+
+    def __int__(self) -> Any:
+        return self.item().__int__()
+
+    def __index__(self) -> Any:
+        if self._data.dtype.kind == "f" or self._data.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return self.item().__index__()
+
+    def __repr__(self) -> str:
+        return format_tensor(
+            self._data,
+            requires_grad=self._requires_grad,
+            grad_fn_name=None if self.grad_fn is None else self.grad_fn.name(),
+        )
+
+    def __format__(self, spec: str) -> str:
+        if self._data.ndim == 0:
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError("unsupported format string passed to Tensor.__format__")
+        return repr(self)
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment."
+            )
+        copy = type(self).__new__(type(self))
+        copy._init(self._data.copy(), None, 0, None)
+        copy._requires_grad = self._requires_grad
+        copy.grad = None if self.grad is None else self.grad.__deepcopy__(memo)
+        memo[id(self)] = copy
+        return copy
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("Tensors cannot be pickled; use tinyvision.save and tinyvision.load")
+
+
+def to_array(data: Any) -> np.ndarray:
+    """Numbers, nested sequences, arrays or tensors as an array of a supported dtype.
+
+    Raises: ValueError for ragged sequences, TypeError for what is not numbers.
+    """
+    if isinstance(data, Tensor):
+        return data._data
+    if isinstance(data, (list, tuple)):
+        data = _without_tensors(data)
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"can't convert {type(data).__name__} of {array.dtype} to a Tensor")
+    return array
+
+
+def _without_tensors(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data._data.tolist()
+    return [_without_tensors(d) for d in data] if isinstance(data, (list, tuple)) else data
