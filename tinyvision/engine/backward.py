@@ -61,7 +61,7 @@ class _Pass:
 def run_backward(roots: Roots, retain_graph: bool) -> None:
     """Add the gradients of `roots` with respect to all leaf tensors to their `.grad`."""
     state = _Pass(roots)
-    with no_grad():
+    with no_grad(), np.errstate(all="ignore"):  # NaN and inf pass silently, as in PyTorch
         while state.heap:
             node, grads = state.next_node()
             _visit(node, grads, state, retain_graph)
@@ -79,7 +79,7 @@ def compute_grads(
     wanted: dict[tuple[Any, int], Any] = {_origin(t): None for t in inputs}
     on_path = _leading_to(wanted, [t for t, _ in roots])
     state = _Pass(roots)
-    with no_grad():
+    with no_grad(), np.errstate(all="ignore"):
         while state.heap:
             node, grads = state.next_node()
             wanted.update({(node, i): g for i, g in enumerate(grads) if (node, i) in wanted})

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
+from tinyvision.ops.reductions import sum_over
 
 
 def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -26,7 +27,7 @@ def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return grad
     lead = grad.ndim - len(shape)
     stretched = [i + lead for i, n in enumerate(shape) if n == 1 and grad.shape[i + lead] != 1]
-    return grad.sum(axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
+    return sum_over(grad, (*range(lead), *stretched)).reshape(shape)
 
 
 # ------------------------------------------------------------------ one input
@@ -115,8 +116,7 @@ class Unary(Op):
         (kept,) = ctx.saved
         if ctx.rule.gradient is None:
             return np.zeros_like(grad_output)
-        with np.errstate(all="ignore"):
-            return ctx.rule.gradient(grad_output, kept)
+        return ctx.rule.gradient(grad_output, kept)
 
 
 class PowScalar(Op):
@@ -134,8 +134,7 @@ class PowScalar(Op):
         (x,) = ctx.saved
         if ctx.exponent == 0:
             return np.zeros_like(grad_output)
-        with np.errstate(all="ignore"):
-            return grad_output * (ctx.exponent * x ** (ctx.exponent - 1))
+        return grad_output * (ctx.exponent * x ** (ctx.exponent - 1))
 
 
 class Cast(Op):
@@ -238,11 +237,10 @@ class Div(Op):
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
         need_a, need_b = ctx.needs_input_grad
         (a, b), (shape_a, shape_b) = ctx.saved, ctx.shapes
-        with np.errstate(all="ignore"):
-            return (
-                unbroadcast(grad_output / b, shape_a) if need_a else None,
-                unbroadcast(-grad_output * (a / b) / b, shape_b) if need_b else None,
-            )
+        return (
+            unbroadcast(grad_output / b, shape_a) if need_a else None,
+            unbroadcast(-grad_output * (a / b) / b, shape_b) if need_b else None,
+        )
 
 
 class Pow(Op):
@@ -260,13 +258,12 @@ class Pow(Op):
         need_a, need_b = ctx.needs_input_grad
         a, b, y = ctx.saved
         grad_a = grad_b = None
-        with np.errstate(all="ignore"):
-            if need_a:
-                slope = np.where(b == 0, 0, b * a ** (b - 1))
-                grad_a = unbroadcast(grad_output * slope, a.shape)
-            if need_b:
-                slope = np.where((a == 0) & (b >= 0), 0, y * np.log(a))
-                grad_b = unbroadcast(grad_output * slope, b.shape)
+        if need_a:
+            slope = np.where(b == 0, 0, b * a ** (b - 1))
+            grad_a = unbroadcast(grad_output * slope, a.shape)
+        if need_b:
+            slope = np.where((a == 0) & (b >= 0), 0, y * np.log(a))
+            grad_b = unbroadcast(grad_output * slope, b.shape)
         return grad_a, grad_b
 
 
@@ -299,8 +296,7 @@ class Atan2(Op):
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
         a, b = ctx.saved
-        with np.errstate(all="ignore"):
-            scaled = grad_output / (a * a + b * b)
+        scaled = grad_output / (a * a + b * b)
         scaled = np.where((a == 0) & (b == 0), 0, scaled)
         return unbroadcast(scaled * b, a.shape), unbroadcast(scaled * -a, b.shape)
 

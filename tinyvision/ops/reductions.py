@@ -125,7 +125,7 @@ def _product_of_others(x: np.ndarray, dim: int) -> np.ndarray:
 class Var(Op):
     """y = sum over dims of (x - mean)^2 / (n - correction), or its square root with `root`.
 
-    dL/dx = 2 g (x - mean) / (n - correction), for the root that over 2 y, and 0 where y is 0.
+    dL/dx = 2 g (x - mean) / (n - correction), for the root divided by 2 y, and 0 where y is 0.
     """
 
     @staticmethod
@@ -133,12 +133,11 @@ class Var(Op):
     def forward(
         ctx: Node, x: np.ndarray, *, dims: Dims, correction: float, keepdim: bool, root: bool
     ) -> np.ndarray:
-        ctx.dims, ctx.root = dims, root
+        ctx.op_name, ctx.dims, ctx.root = ("Std" if root else "Var"), dims, root
         ctx.divisor = max(_count(x.shape, dims) - correction, 0)
         centered = _centered(x, dims)
-        y = np.asarray(sum_over(np.square(centered), dims, keepdim) / ctx.divisor)
-        y = np.asarray(np.sqrt(y)) if root else y
-        ctx.op_name = "Std" if root else "Var"
+        variance = sum_over(np.square(centered), dims, keepdim) / ctx.divisor
+        y = np.asarray(np.sqrt(variance) if root else variance)
         ctx.save_for_backward(x, y if root else None)
         return y
 
@@ -236,9 +235,8 @@ class ReduceExtremum(Op):
 
 
 def _extremum(x: np.ndarray, largest: bool, dims: Dims, keepdim: bool) -> Any:
-    if largest:
-        return x.max(axis=dims, keepdims=keepdim)
-    return x.min(axis=dims, keepdims=keepdim)
+    reduce = x.max if largest else x.min
+    return reduce(axis=dims, keepdims=keepdim)
 
 
 class Median(Op):
@@ -300,10 +298,7 @@ def _with_dim(indices: np.ndarray, ndim: int, dim: int) -> np.ndarray:
 
 
 def places_in_order(x: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
-    """The places along `dim` in the order of their values; equal values keep their order.
-
-    NaN counts as larger than everything. x has at least one dim.
-    """
+    """The places along `dim` in order of their values, NaN largest; equal ones keep theirs."""
     if not descending:
         return np.argsort(x, axis=dim, kind="stable")
     # Ascending order of the mirrored values, mirrored back: equal values still keep their order.
@@ -311,10 +306,20 @@ def places_in_order(x: np.ndarray, dim: int, descending: bool = False) -> np.nda
     return x.shape[dim] - 1 - np.flip(mirrored, dim)
 
 
+def places_of_top(x: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
+    """The places of the k largest (or smallest) values along `dim`, in their order."""
+    first = x.shape[dim] - k if largest else 0
+    # Separating those k from the others takes linear time; only they are then sorted.
+    separated = np.argpartition(x, (first or k) - 1, axis=dim)
+    places = np.sort(separated.take(np.arange(first, first + k), axis=dim), axis=dim)
+    order = places_in_order(np.take_along_axis(x, places, dim), dim, descending=largest)
+    return np.take_along_axis(places, order, dim)
+
+
 def place_of_median(x: np.ndarray, dim: int) -> np.ndarray:
     """The place of the lower middle value along `dim` (kept), of the first NaN if there is one."""
     middle = (x.shape[dim] - 1) // 2
-    place = np.take(places_in_order(x, dim), [middle], axis=dim)
+    place = np.take(np.argpartition(x, middle, axis=dim), [middle], axis=dim)
     is_nan = np.isnan(x)
     first_nan = is_nan.argmax(axis=dim, keepdims=True)
     return np.where(is_nan.any(axis=dim, keepdims=True), first_nan, place)
@@ -353,9 +358,9 @@ class Softmax(Op):
 
     @staticmethod
     @_quietly
-    def forward(ctx: Node, x: np.ndarray, *, dim: int, dtype: np.dtype | None = None) -> np.ndarray:
-        ctx.dim, ctx.dtype = dim, x.dtype
-        y = _minus_maximum(x, dim, dtype)
+    def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
+        ctx.dim = dim
+        y = _minus_maximum(x, dim)
         np.exp(y, out=y)
         y /= np.add.reduce(y, axis=dim, keepdims=True)
         ctx.save_for_backward(y)
@@ -367,7 +372,7 @@ class Softmax(Op):
         (y,) = ctx.saved
         grad_x = grad_output * y
         grad_x -= y * np.add.reduce(grad_x, axis=ctx.dim, keepdims=True)
-        return grad_x.astype(ctx.dtype, copy=False)
+        return grad_x
 
 
 class LogSoftmax(Op):
@@ -375,9 +380,9 @@ class LogSoftmax(Op):
 
     @staticmethod
     @_quietly
-    def forward(ctx: Node, x: np.ndarray, *, dim: int, dtype: np.dtype | None = None) -> np.ndarray:
-        ctx.dim, ctx.dtype = dim, x.dtype
-        y = _minus_maximum(x, dim, dtype)
+    def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
+        ctx.dim = dim
+        y = _minus_maximum(x, dim)
         y -= np.log(np.add.reduce(np.exp(y), axis=dim, keepdims=True))
         ctx.save_for_backward(y)
         return y
@@ -387,11 +392,9 @@ class LogSoftmax(Op):
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         (y,) = ctx.saved
         total = np.add.reduce(grad_output, axis=ctx.dim, keepdims=True)
-        return (grad_output - np.exp(y) * total).astype(ctx.dtype, copy=False)
+        return grad_output - np.exp(y) * total
 
 
-def _minus_maximum(x: np.ndarray, dim: int, dtype: np.dtype | None) -> np.ndarray:
-    """x - max x along `dim`, in `dtype` if given; exponentials of that are at most 1."""
-    x = x if dtype is None else x.astype(dtype, copy=False)
-    m = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    return np.asarray(x - m)
+def _minus_maximum(x: np.ndarray, dim: int) -> np.ndarray:
+    """x - max x along `dim` in a new array; its exponentials are at most 1."""
+    return np.asarray(x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))

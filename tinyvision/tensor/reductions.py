@@ -104,7 +104,10 @@ class Reductions(TensorBase):
     def cumsum(self, dim: int, *, dtype: Any = None) -> Self:
         """Running sums: y_i = x_0 + ... + x_i along `dim`; int64 for integers and bools."""
         dim = normalize_dim(dim, self._data.ndim, "cumsum")
-        return ops.Cumsum.apply(self._accumulable(dtype), dim=dim)
+        x = self._accumulable(dtype)
+        if x._data.dtype == bool_:
+            raise NotImplementedError("cumsum is not implemented for 'Bool'")
+        return ops.Cumsum.apply(x, dim=dim)
 
     def norm(
         self, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None
@@ -220,8 +223,7 @@ class Reductions(TensorBase):
             raise RuntimeError("topk does not support bool dtypes on CPU")
         if not self._data.ndim:
             k = 1  # PyTorch's answer for a zero-dimensional tensor, also for k = 0
-        places = ops.places_in_order(x, dim, descending=largest)
-        return self._pick("Topk", np.take(places, range(k), axis=dim), dim)
+        return self._pick("Topk", ops.places_of_top(x, k, dim, largest), dim)
 
     def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """The middle value, the lower of two: of all, or along `dim` with its index.
@@ -306,12 +308,12 @@ class Reductions(TensorBase):
     def softmax(self, dim: int, dtype: Any = None) -> Self:
         """e^x / (sum of e^x) along `dim`: positive values that add up to 1."""
         dim, dtype = self._softmax_arguments("softmax", dim, dtype)
-        return ops.Softmax.apply(self, dim=dim, dtype=dtype)
+        return ops.Softmax.apply(self._to_dtype(dtype), dim=dim)
 
     def log_softmax(self, dim: int, dtype: Any = None) -> Self:
         """log(softmax(x)) along `dim`, accurate also where softmax is close to 0."""
         dim, dtype = self._softmax_arguments("log_softmax", dim, dtype)
-        return ops.LogSoftmax.apply(self, dim=dim, dtype=dtype)
+        return ops.LogSoftmax.apply(self._to_dtype(dtype), dim=dim)
 
     def _softmax_arguments(self, name: str, dim: Any, dtype: Any) -> tuple[int, np.dtype]:
         dtype = self._data.dtype if dtype is None else as_dtype(dtype)
