@@ -3,15 +3,14 @@
 import gzip
 import hashlib
 import http.server
-import io
-import tarfile
 import threading
 
 import numpy as np
 import pytest
 
+from tests.test_data_tar import files_in, tar_of
 from tinyvision.data import CIFAR10, MNIST
-from tinyvision.data.download import RemoteFile, extract_tar, fetch
+from tinyvision.data.download import RemoteFile, fetch
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 OTHER = np.random.default_rng(1).bytes(1_000_000)
@@ -97,10 +96,6 @@ def dropping(content, *lengths):
         handler.send(206 if start else 200, sent, length=len(body), Content_Range=span)
 
     return answer
-
-
-def files_in(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def assert_fails(file, folder, *messages, leaves=()):
@@ -202,6 +197,14 @@ def test_download_starts_over_after_another_range_than_asked(server, tmp_path):
 # -------------------------------------------------------------------- what must not
 
 
+def test_download_refuses_a_range_it_did_not_ask_for(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:700_000])
+    server.answers["/a/file.bin"] = lambda handler: handler.send(
+        206, CONTENT[5:], Content_Range="bytes 5-999999/1000000"
+    )
+    assert_fails(remote(server), tmp_path, "asked for bytes from 0, got Content-Range 'bytes 5-")
+
+
 def test_download_refuses_wrong_content(server, tmp_path):
     server.answers["/a/file.bin"] = plain(OTHER)
     wrong = hashlib.sha256(OTHER).hexdigest()
@@ -283,76 +286,6 @@ def test_download_names_a_folder_that_cannot_be(server, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RuntimeError, match="cannot create .*file.sub"):
         fetch(remote(server), tmp_path / "file" / "sub")
-
-
-# -------------------------------------------------------------------- archives
-
-
-def tar_of(path, *members):
-    """A .tar.gz of (name, content) or ready TarInfo."""
-    with tarfile.open(path, "w:gz") as tar:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                tar.addfile(member)
-                continue
-            info = tarfile.TarInfo(member[0])
-            info.size = len(member[1])
-            tar.addfile(info, io.BytesIO(member[1]))
-    return path
-
-
-def link(name, target, kind):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
-
-
-def test_extract_writes_only_what_is_expected(tmp_path):
-    out = tmp_path / "out"
-    archive = tar_of(
-        tmp_path / "a.tar.gz",
-        ("../evil", b"x"),
-        ("/tmp/evil-absolute", b"x"),
-        ("d/readme", b"x"),
-        ("d/one", b"1111"),
-        link("d/link", "/etc/passwd", tarfile.SYMTYPE),
-        ("d/two", b"22"),
-    )
-    extract_tar(archive, {"d/one": 4, "d/two": 2}, out)
-    assert files_in(out) == ["d"] and files_in(out / "d") == ["one", "two"]
-    assert (out / "d" / "one").read_bytes() == b"1111"
-    assert files_in(tmp_path) == ["a.tar.gz", "out"]
-
-
-@pytest.mark.parametrize(
-    "member",
-    [
-        ("d/one", b"11111"),
-        ("d/one", b""),
-        ("d/two", b"1111"),
-        link("d/one", "/etc/passwd", tarfile.SYMTYPE),
-        link("d/one", "d/two", tarfile.LNKTYPE),
-        link("d/one", "", tarfile.DIRTYPE),
-        link("d/one", "", tarfile.FIFOTYPE),
-    ],
-    ids=["longer", "empty", "missing", "symlink", "hardlink", "directory", "fifo"],
-)
-def test_extract_refuses_members_that_are_not_as_expected(tmp_path, member):
-    archive = tar_of(tmp_path / "a.tar.gz", member)
-    with pytest.raises(RuntimeError, match=r"a.tar.gz: has no regular files \{'d/one': 4\}"):
-        extract_tar(archive, {"d/one": 4}, tmp_path / "out")
-    assert files_in(tmp_path / "out") == []
-
-
-def test_extract_refuses_damaged_archives_and_leaves_no_part(tmp_path):
-    content = np.random.default_rng(0).bytes(100_000)
-    archive = tar_of(tmp_path / "a.tar.gz", ("d/one", content))
-    whole = archive.read_bytes()
-    for damaged in (whole[:50_000], b"no archive", b"", whole[:20] + b"\0" * 100 + whole[120:]):
-        archive.write_bytes(damaged)
-        with pytest.raises(RuntimeError, match="a.tar.gz"):
-            extract_tar(archive, {"d/one": 100_000}, tmp_path / "out")
-        assert files_in(tmp_path / "out" / "d") == []
 
 
 # -------------------------------------------------------------------- datasets that download

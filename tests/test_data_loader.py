@@ -1,4 +1,4 @@
-"""DataLoader: order, workers, randomness per batch, resuming."""
+"""DataLoader: order, workers, randomness per batch."""
 
 import gc
 import threading
@@ -19,7 +19,6 @@ from tinyvision.data import (
     RandomCrop,
     RandomErasing,
     RandomHorizontalFlip,
-    RandomSampler,
     Subset,
     ToTensor,
     current_generator,
@@ -321,101 +320,3 @@ def test_use_generator_ends_with_an_error_and_refuses_others():
     assert current_generator() is random.default_generator
     with pytest.raises(TypeError, match="Generator"), use_generator(np.random.default_rng(0)):
         pass
-
-
-# -------------------------------------------------------------------- resuming
-
-
-def run(loader, epochs):
-    """All batches, and the state after each of them and after each epoch."""
-    batches, states = [], [loader.state_dict()]
-    for _ in range(epochs):
-        for images, labels in loader:
-            batches.append((images.numpy(), labels.numpy()))
-            states.append(loader.state_dict())
-    return batches, states
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_loader_resumes_anywhere_with_the_same_batches(num_workers):
-    batches, states = run(augmented(), epochs=3)
-    assert len(batches) == 18
-    for done in (0, 1, 3, 5, 6, 7, 17, 18):
-        resumed = augmented(num_workers, seed=99)
-        resumed.load_state_dict(states[done])
-        rest = []
-        for _ in range(3):
-            rest += arrays(resumed)
-            if len(rest) >= 18 - done:
-                break
-        assert_same_batches(batches[done:], rest[: 18 - done])
-
-
-def test_loader_resumed_can_be_interrupted_again():
-    batches, states = run(augmented(), epochs=2)
-    second = augmented(seed=7)
-    second.load_state_dict(states[2])
-    iterator = iter(second)
-    next(iterator)
-    state = second.state_dict()
-    assert state["batches_done"] == 3
-    third = augmented(seed=8)
-    third.load_state_dict(state)
-    assert third.state_dict()["batches_done"] == 3  # also before it went on
-    assert_same_batches(batches[3:], arrays(third) + arrays(third))
-
-
-def test_loader_resumes_beside_other_users_of_the_default_generator():
-    def train(loader, epochs, dropout):
-        for _ in range(epochs):
-            for batch in loader:
-                dropout.append(random.default_generator.numpy.random())
-                yield batch.tolist(), loader.state_dict()
-
-    def new_loader():
-        return DataLoader(Counting(10), 3, shuffle=True)
-
-    random.manual_seed(0)
-    draws = []
-    steps = list(train(new_loader(), 3, draws))
-    random.manual_seed(123)
-    loader, again = new_loader(), []
-    loader.load_state_dict(steps[5][1])
-    resumed = list(train(loader, 2, again))
-    assert [batch for batch, _ in resumed[:6]] == [batch for batch, _ in steps[6:]]
-    assert again[:6] == draws[6:]
-
-
-def test_loader_resuming_does_not_prepare_what_was_done():
-    loader = DataLoader(Counting(10), 2, shuffle=True, generator=seeded(0))
-    iterator = iter(loader)
-    for _ in range(3):
-        next(iterator)
-    state = loader.state_dict()
-    assert state["batches_done"] == 3
-    loader.dataset.asked.clear()
-    loader.load_state_dict(state)
-    assert len(values(loader)) == 2 and len(loader.dataset.asked) == 4
-
-
-def test_loader_state_counts_what_was_handed_over_not_what_was_prefetched():
-    loader = DataLoader(Counting(40), 2, num_workers=2, generator=seeded(0))
-    batches = iter(loader)
-    next(batches)
-    assert loader.state_dict()["batches_done"] == 1
-    batches.close()
-
-
-def test_loader_state_refuses_what_cannot_be_resumed():
-    sampler = RandomSampler(range(10), generator=seeded(0))
-    loader = DataLoader(Counting(10), 2, sampler=sampler)
-    with pytest.raises(RuntimeError, match="generator of its own"):
-        loader.state_dict()
-    same = DataLoader(Counting(10), 2, sampler=sampler, generator=sampler.generator)
-    state = same.state_dict()
-    with pytest.raises(ValueError, match="6 batches were done.*has 5"):
-        same.load_state_dict({**state, "batches_done": 6})
-    with pytest.raises(KeyError, match="epoch_start"):
-        same.load_state_dict({"batches_done": 1, "generator": state["generator"]})
-    with pytest.raises(RuntimeError, match="set_state"):
-        same.load_state_dict({**state, "generator": np.zeros(3, np.uint8)})

@@ -1,12 +1,17 @@
 """Random numbers: a Generator is a seeded stream, and one default stream serves everyone else.
 
-Every random function takes `generator=None`, meaning the default one, so a program that calls
-`tv.manual_seed(0)` first repeats itself exactly.
+Every random function takes `generator=None`, meaning the current one. That is the default
+generator, so that a program that calls `tv.manual_seed(0)` first repeats itself exactly; inside
+`use_generator(g)` it is g. A DataLoader uses that to give each batch a generator of its own: what
+happens to a batch then depends neither on the batches before it nor on which thread prepares it.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -92,9 +97,32 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
+# A context variable is private to its thread: two workers never see each other's generator.
+_chosen: ContextVar[Generator | None] = ContextVar("current generator", default=None)
+
+
+def current_generator() -> Generator:
+    """The generator that random functions and transforms draw from here and now."""
+    return _chosen.get() or default_generator
+
+
+@contextmanager
+def use_generator(generator: Generator) -> Iterator[Generator]:
+    """Make `generator` the current one, of this thread, inside the with block.
+
+    Raises: TypeError if it is not a Generator.
+    """
+    stream(generator)
+    token = _chosen.set(generator)
+    try:
+        yield generator
+    finally:
+        _chosen.reset(token)
+
+
 def stream(generator: Generator | None) -> np.random.Generator:
-    """The NumPy generator behind `generator`, or behind the default one for None."""
-    chosen = default_generator if generator is None else generator
+    """The NumPy generator behind `generator`, or behind the current one for None."""
+    chosen = current_generator() if generator is None else generator
     if not isinstance(chosen, Generator):
         raise TypeError(f"generator: expected a tinyvision.Generator, got {type(chosen).__name__}")
     return chosen.numpy

@@ -13,7 +13,6 @@ from tinyvision.data.dataset import ConcatDataset, Dataset, Subset, TensorDatase
 from tinyvision.data.digits import Digits
 from tinyvision.data.loader import DataLoader
 from tinyvision.data.mnist import MNIST, FashionMNIST
-from tinyvision.data.randomness import current_generator, use_generator
 from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from tinyvision.data.transforms import (
     Compose,
@@ -28,6 +27,7 @@ from tinyvision.data.transforms import (
     Transform,
 )
 from tinyvision.data.vision import VisionDataset
+from tinyvision.random import current_generator, use_generator
 
 __all__ = [
     "CIFAR10",

@@ -29,7 +29,6 @@ import numpy as np
 from tinyvision import random
 from tinyvision.data.collate import default_collate
 from tinyvision.data.dataset import fetch_batch, fetch_samples
-from tinyvision.data.randomness import batch_generator, use_generator
 from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 
@@ -176,7 +175,7 @@ class DataLoader:
         """The batches for numbered lists of indices, one after the other or prefetched."""
 
         def prepare(number: int, indices: list[int]) -> Any:
-            with use_generator(batch_generator(epoch_seed, number)):
+            with random.use_generator(_batch_generator(epoch_seed, number)):
                 return self._prepare(indices)
 
         if self.num_workers == 0:
@@ -220,6 +219,11 @@ def _prefetched(
             yield queue.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batch_generator(epoch_seed: int, batch_number: int) -> random.Generator:
+    """The generator of one batch; neighbouring seeds give unrelated streams."""
+    return random.Generator().manual_seed((epoch_seed + batch_number) % 2**64)
 
 
 def _sampler(dataset: Any, shuffle: bool | None, generator: random.Generator | None) -> Sampler:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision.creation import from_numpy
-from tinyvision.data.randomness import current_generator
+from tinyvision.random import current_generator
 from tinyvision.tensor import Tensor
 
 Image = np.ndarray | Tensor
