@@ -102,3 +102,9 @@ def test_gradcheck_refuses_what_it_cannot_check():
         gradcheck(lambda x: x * 2, tv.ones(2, dtype=tv.float64))
     with pytest.raises(ValueError, match="float64"):
         gradcheck(lambda x: x * 2, tv.ones(2, requires_grad=True))
+
+
+def test_gradcheck_accepts_empty_inputs_and_outputs():
+    assert gradcheck(lambda x: x * 2, doubles(0, 3))
+    assert gradcheck(lambda x: x.sum(), doubles(0, 3))
+    assert gradcheck(lambda x: x[:0] * 2, doubles(2, 3))

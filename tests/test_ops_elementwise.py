@@ -278,7 +278,9 @@ def test_pointwise_equals_pytorch(name):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["add", "sub", "mul", "true_divide", "maximum", "remainder", "pow"])
+@pytest.mark.parametrize(
+    "name", ["add", "sub", "mul", "true_divide", "maximum", "remainder", "pow"]
+)
 @pytest.mark.parametrize("first", DTYPES)
 def test_binary_dtype_and_value_equal_pytorch(name, first):
     torch = pytest.importorskip("torch")

@@ -368,10 +368,10 @@ class Where(Op):
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, None]:
-        (condition,) = ctx.saved
-        shape_a, shape_b = ctx.shapes
+        (condition,), (shape_a, shape_b) = ctx.saved, ctx.shapes
+        need_a, need_b, _ = ctx.needs_input_grad
         return (
-            unbroadcast(np.where(condition, grad_output, 0), shape_a),
-            unbroadcast(np.where(condition, 0, grad_output), shape_b),
+            unbroadcast(np.where(condition, grad_output, 0), shape_a) if need_a else None,
+            unbroadcast(np.where(condition, 0, grad_output), shape_b) if need_b else None,
             None,
         )

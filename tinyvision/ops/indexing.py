@@ -184,7 +184,7 @@ def _check_slice(entry: slice, size: int) -> slice:
     start, stop, step = entry.indices(size)
     if step < 0:
         raise ValueError(f"step must be greater than zero, got {step}")
-    return WHOLE if (start, stop, step) == (0, size, 1) else slice(start, max(start, stop), step)
+    return WHOLE if (start, stop, step) == (0, size, 1) else slice(start, stop, step)
 
 
 def _positions(array: np.ndarray, dim: int, shape: tuple[int, ...]) -> list[np.ndarray]:
@@ -300,7 +300,7 @@ def assign_item(array: np.ndarray, index: Index, value: np.ndarray) -> None:
     """
     place = array[index.basic]
     try:
-        place[index.advanced] = value
+        place[index.advanced or ...] = value
     except ValueError as error:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "

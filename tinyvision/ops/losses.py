@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tinyvision.engine.op import Node, Op
-from tinyvision.ops.elementwise import unbroadcast
 
 
 class CrossEntropy(Op):
@@ -125,7 +124,7 @@ class BinaryCrossEntropy(Op):
             grad_x = grad_output * (x - target) / np.maximum(x * (1 - x), 1e-12)
         if need_target:
             log_x, log_rest = _clamped_logs(x)
-            grad_target = unbroadcast(grad_output * (log_rest - log_x), target.shape)
+            grad_target = grad_output * (log_rest - log_x)
         return grad_x, grad_target
 
 
