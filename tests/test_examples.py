@@ -161,7 +161,7 @@ def test_example_resumes_only_the_run_that_was_saved(data_dir, tmp_path):
     other_lr = run("mnist_cnn", *options, "--lr", "0.5", "--resume", "mnist.ckpt", cwd=tmp_path)
     assert_short_error(other_lr, "lr 0.1, not 0.5")
     other_example = run("cifar10_cnn", *options, "--resume", "mnist.ckpt", cwd=tmp_path)
-    assert_short_error(other_example, "mnist.ckpt is no checkpoint of this example")
+    assert_short_error(other_example, "example mnist_cnn, not cifar10_cnn")
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,14 @@ def test_example_resumes_only_the_run_that_was_saved(data_dir, tmp_path):
         (["--data-dir", "nowhere"], "nowhere"),
         (["--resume", "missing.ckpt"], "there is no checkpoint missing.ckpt"),
         (["--resume", "cut.ckpt"], "cut.ckpt"),
+        (["--resume", "other.ckpt"], "other.ckpt is no checkpoint of this example"),
         (["--checkpoint", "."], "cannot write"),
     ],
 )
 def test_example_misused_says_so_briefly(arguments, expected, data_dir, tmp_path):
-    tv.save({"weight": np.zeros(1000)}, tmp_path / "cut.ckpt")
-    whole = (tmp_path / "cut.ckpt").read_bytes()
-    (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    tv.save({"weight": np.zeros(1000)}, tmp_path / "other.ckpt")
+    other = (tmp_path / "other.ckpt").read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(other[: len(other) // 2])
     assert_short_error(run("mnist_cnn", "--data-dir", data_dir, *arguments, cwd=tmp_path), expected)
 
 

@@ -81,6 +81,15 @@ def test_hardtanh_gradient_is_zero_at_both_ends():
     assert x.grad.tolist() == [0, 1, 0]
 
 
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if "soft" not in n])
+def test_activation_of_a_scalar_keeps_shape_and_dtype(name):
+    x = tv.tensor(0.7, requires_grad=True)
+    y = ACTIVATIONS[name](F, x)
+    y.backward()
+    assert y.shape == x.grad.shape == ()
+    assert y.dtype == x.grad.dtype == tv.float32
+
+
 def test_activations_of_integers_stay_integers_where_pytorch_has_them():
     x = tv.tensor([-3, 2, 9])
     assert F.relu(x).tolist() == [0, 2, 9] and F.relu(x).dtype == tv.int64

@@ -526,3 +526,9 @@ def test_functional_what_is_no_tensor_is_a_type_error(call):
 def test_functional_unsupported_argument_is_named(call, argument):
     with pytest.raises(NotImplementedError, match=argument):
         call()
+
+
+def test_cross_entropy_negative_label_smoothing_is_an_error():
+    # PyTorch's function takes it for 0, silently; its module refuses it.
+    with pytest.raises(RuntimeError, match="between 0.0 and 1.0. Got: -0.1"):
+        F.cross_entropy(scores(tv), classes(tv, 0, 1), label_smoothing=-0.1)

@@ -194,6 +194,20 @@ def test_requires_grad_rules():
     assert not y.detach().requires_grad
 
 
+def test_grad_can_be_assigned_if_it_fits():
+    x = tv.ones(2, requires_grad=True)
+    x.grad = tv.zeros(2)
+    assert x.grad.tolist() == [0.0, 0.0]
+    x.grad = None
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match=r"shape \(3,\)"):
+        x.grad = tv.zeros(3)
+    with pytest.raises(RuntimeError, match="float64"):
+        x.grad = tv.zeros(2, dtype=tv.float64)
+    with pytest.raises(TypeError, match="float"):
+        x.grad = 1.0
+
+
 def test_data_attribute_shares_memory_without_history():
     x = tv.ones(2, requires_grad=True)
     x.data.mul_(3)

@@ -97,10 +97,10 @@ def conv2d_backward_reference(
 # Why the fast version is fast.
 #
 # Layout. Images stay as they are, (N, C, H, W), and a vector register holds neighbouring pixels of
-# one channel. A band of an image is first copied into zero-padded planes (conv_plan.py), small
-# enough for the cache; from there every filter tap reads whole vectors, merely from another
-# offset. Since a plane's rows follow one another, vectors run on from row to row: what they
-# compute in the padding between two rows is not used. A stride only means more planes.
+# one channel. A band of an image is first copied into planes (conv_plan.py), small enough for the
+# caches: for each channel and filter column, the pixels that column multiplies, with the zeros of
+# the padding. There every filter tap finds the pixels of all outputs in one run, merely at another
+# offset, and whole vectors run on from row to row. Strides end in that copy.
 #
 # Registers. For 8 output channels and 32 pixels (with AVX-512), the sums over all taps and input
 # channels stay in 16 registers: `multiply_rows` in microkernel.py. Then they go, with the bias, to
@@ -190,7 +190,7 @@ def _grad_weight_and_bias(
     chunks = count_chunks(parts * sizes.groups * sizes.slabs, 2 * weight[0].size * grad_output.size)
     launch(
         correlate_weight, correlate_weight_parallel, chunks, flat(input), flat(grad_output),
-        grad_weight.reshape(-1), grad_bias.reshape(-1), plan.source_phases, plan.source_offsets,
+        grad_weight.reshape(-1), grad_bias.reshape(-1), plan.planes, plan.plane_offsets,
         sizes, parts,
     )  # fmt: skip
     return grad_weight.sum(axis=0), grad_bias.sum(axis=0)
@@ -208,8 +208,8 @@ def _correlate(
     chunks = count_chunks(sizes.N * sizes.groups * sizes.slabs, operations)
     launch(
         correlate, correlate_parallel, chunks, flat(source), flat(weight), flat(bias),
-        target.reshape(-1), plan.source_phases, plan.target_phases, plan.weight_offsets,
-        plan.source_offsets, sizes,
+        target.reshape(-1), plan.planes, plan.target_phases, plan.weight_offsets,
+        plan.plane_offsets, sizes,
     )  # fmt: skip
 
 
@@ -248,11 +248,10 @@ def _sizes(
         * shape.kH * shape.kW,
         q_begin=plan.q_rows[0],
         q_end=plan.q_rows[1],
-        q_column=plan.q_column,
+        q_column=plan.q_columns[0],
+        columns=plan.q_columns[1] - plan.q_columns[0],
         band=plan.band,
         plane_rows=plan.plane_rows,
-        pitch=plan.pitch,
-        width=plan.width,
     )  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from tinyvision.kernels.jit import jit, jit_parallel
+from tinyvision.kernels.jit import jit, jit_part, jit_parallel
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
 from tinyvision.kernels.simd import (
     add,
+    evens,
     lanes_of,
     load,
     load_first,
@@ -18,10 +19,11 @@ from tinyvision.kernels.simd import (
     sum_run,
 )
 
-# The vectors that one tile of the weights' gradient adds up before its lanes are summed: enough
-# that the summing costs little, few enough that MAX_ROWS planes stay in a 32 KB L1 cache.
-DOT_VECTORS = 48
-BLOCK_BYTES = 384 * 1024
+# For the weights' gradient, small images are worked on several at a time: enough that what a tile
+# adds up before its lanes are summed makes that cost little, few enough for the L1 cache (vectors
+# of one channel) and the L2 cache (all planes).
+BLOCK_VECTORS = 48
+BLOCK_BYTES = 640 * 1024
 
 
 class Sizes(NamedTuple):
@@ -45,13 +47,12 @@ class Sizes(NamedTuple):
     q_begin: int
     q_end: int
     q_column: int
+    columns: int  # of a plane
     band: int
     plane_rows: int
-    pitch: int
-    width: int
 
 
-@jit
+@jit_part
 def slab_rows(slab, slabs, rows):
     """The range of rows in a slab: whole blocks of MAX_ROWS, shared out evenly."""
     blocks = (rows + MAX_ROWS - 1) // MAX_ROWS
@@ -59,195 +60,215 @@ def slab_rows(slab, slabs, rows):
     return first * MAX_ROWS, min(rows, last * MAX_ROWS)
 
 
-@jit
-def copy_planes(
-    planes, start, plane, rows, pitch, width, image, first, channels, H, W,
-    phases, row_step, step, q,
-):  # fmt: skip
-    """Copy a band of an image into planes, for each channel one plane per phase.
+@jit_part
+def copy_rows(target, to, pitch, source, at, row, rows, count):
+    """target[to + y * pitch + x] = source[at + y * row + x] for y < rows, x < count.
 
-    Row y, column x of the plane of phase (row, column) is the image's row
-    row + (q + y) * row_step, column column + x * column_step, or 0 outside the image. Rows are
-    written in whole vectors, in increasing order: what overruns a row is 0, or is overwritten by
-    the row that belongs there.
+    Rows are written in whole vectors, in increasing order: what overruns a row is zeros, or
+    overwritten by the next row. So the last row is followed by zeros.
     """
-    lanes = lanes_of(planes)
-    zero = splat(planes.dtype.type(0))
+    lanes = lanes_of(target)
+    whole = count // lanes * lanes
+    for _ in range(rows):
+        for x in range(0, whole, lanes):
+            store(target, to + x, load(source, at + x))
+        if whole < count:
+            store(target, to + whole, load_first(source, at + whole, count - whole))
+        to += pitch
+        at += row
+
+
+@jit_part
+def copy_rows_by_twos(target, to, pitch, source, at, row, rows, count):
+    """target[to + y * pitch + x] = source[at + y * row + 2 * x], as copy_rows."""
+    lanes = lanes_of(target)
+    for _ in range(rows):
+        for x in range(0, count, lanes):
+            left = 2 * (count - x) - 1  # how much of the source there is
+            low = load_first(source, at + 2 * x, left)
+            high = load_first(source, at + 2 * x + lanes, left - lanes)
+            store(target, to + x, evens(low, high))
+        to += pitch
+        at += row
+
+
+@jit_part
+def clear(target, to, count):
+    """target[to : to + count] = 0, and up to a vector more."""
+    lanes = lanes_of(target)
+    zero = splat(target.dtype.type(0))
+    for x in range(0, count, lanes):
+        store(target, to + x, zero)
+
+
+@jit_part
+def copy_planes(planes, start, plane, columns, rows, image, first, channels, H, W,
+                origins, row_step, step, q):  # fmt: skip
+    """Copy rows from q on of an image's channels into planes, as described for `Plan`.
+
+    origins[i] is (row0, column0) of a channel's i-th plane.
+    """
     for c in range(channels):
-        for phase in range(phases.shape[0]):
-            column = phases[phase, 1]
-            left = -(column // step) if column < 0 else 0  # columns before the image's first
-            count = min(-(-(W - column) // step), width) - left
-            for y in range(rows):
-                row = phases[phase, 0] + (q + y) * row_step
-                to = start + y * pitch
-                at = first + (c * H + row) * W + column + left * step
-                if row < 0 or row >= H:
-                    for x in range(0, width, lanes):
-                        store(planes, to + x, zero)
-                elif step == 1:
-                    for x in range(0, count - lanes + 1, lanes):
-                        store(planes, to + left + x, load(image, at + x))
-                    x = max(0, count // lanes * lanes)
-                    if x < count:
-                        store(planes, to + left + x, load_first(image, at + x, count - x))
-                else:
+        for i in range(origins.shape[0]):
+            row, column = origins[i, 0] + q * row_step, origins[i, 1]
+            # The part of the plane that is inside the image: rows top ... bottom (exclusive),
+            # `count` columns from `left` on.
+            top = min(rows, max(0, -(row // row_step)))
+            bottom = max(top, min(rows, -((row - H) // row_step)))
+            left = max(0, -(column // step))
+            count = min(columns, -((column - W) // step)) - left
+            clear(planes, start, top * columns)
+            to = start + top * columns + left
+            at = first + (c * H + row + top * row_step) * W + column + left * step
+            if count <= 0:
+                pass
+            elif step == 1 and row_step == 1 and count == W and count == columns:
+                copy_rows(planes, to, 0, image, at, 0, 1, (bottom - top) * columns)
+            elif step == 1:
+                copy_rows(planes, to, columns, image, at, row_step * W, bottom - top, count)
+            elif step == 2:
+                copy_rows_by_twos(planes, to, columns, image, at, row_step * W, bottom - top, count)
+            else:
+                for y in range(bottom - top):
                     for x in range(count):
-                        planes[to + left + x] = image[at + x * step]
+                        planes[to + y * columns + x] = image[at + y * row_step * W + x * step]
+            clear(planes, start + bottom * columns, (rows - bottom) * columns)
             start += plane
 
 
-@jit
-def copy_sums(target, first, sums, start, rows, columns, step, target_row, pitch, bias):
-    """target[first + y * target_row + x * step] = sums[start + y * pitch + x] + bias."""
+@jit_part
+def copy_sums(target, to, row, step, sums, at, pitch, rows, columns, bias):
+    """target[to + y * row + x * step] = sums[at + y * pitch + x] + bias."""
     lanes = lanes_of(target)
-    bias_vector = splat(bias)
-    for y in range(rows):
-        to, at = first + y * target_row, start + y * pitch
+    biases = splat(bias)
+    if step == 1 and columns == pitch and columns == row:
+        rows, columns = 1, rows * columns
+    for _ in range(rows):
         if step == 1:
             for x in range(0, columns - lanes + 1, lanes):
-                store(target, to + x, add(load(sums, at + x), bias_vector))
+                store(target, to + x, add(load(sums, at + x), biases))
             x = columns // lanes * lanes
             if x < columns:
-                store_first(target, to + x, add(load(sums, at + x), bias_vector), columns - x)
+                store_first(target, to + x, add(load(sums, at + x), biases), columns - x)
         else:
             for x in range(columns):
                 target[to + x * step] = sums[at + x] + bias
+        to += row
+        at += pitch
 
 
 @jit
-def correlate(
-    chunk, chunks, source, weight, bias, target, phases, targets, weight_steps, plane_steps, sizes
-):
+def correlate(chunk, chunks, source, weight, bias, target, origins, phases, weight_offsets,
+              plane_offsets, sizes):  # fmt: skip
     """target[n, r, p] = bias[r] + sum over k of weight[r, k] * source[n, p shifted by k]."""
     s, lanes = sizes, lanes_of(source)
-    plane = s.plane_rows * s.pitch
-    image_room = s.channels * phases.shape[0] * plane + s.width + lanes
-    planes = np.zeros(image_room, source.dtype)
-    room = (s.band * s.pitch + s.width + lanes) // lanes * lanes
+    plane = s.plane_rows * s.columns
+    planes = np.zeros(s.channels * origins.shape[0] * plane + lanes, source.dtype)
+    room = s.band * s.columns + lanes
     sums = np.empty(MAX_ROWS * room, source.dtype)
     items = s.N * s.groups * s.slabs
     for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
-        image, slab = item // s.slabs, item % s.slabs
+        image, slab = item // s.slabs, item % s.slabs  # with groups, an image is one group of it
         group = image % s.groups
         first_row, last_row = slab_rows(slab, s.slabs, s.rows)
         for q in range(s.q_begin, s.q_end, s.band):
-            copy_planes(
-                planes, 0, plane, s.plane_rows, s.pitch, s.width,
-                source, image * s.channels * s.source_H * s.source_W,
-                s.channels, s.source_H, s.source_W, phases,
-                s.row_step, s.column_step, q,
-            )  # fmt: skip
+            copy_planes(planes, 0, plane, s.columns, s.plane_rows,
+                        source, image * s.channels * s.source_H * s.source_W,
+                        s.channels, s.source_H, s.source_W,
+                        origins, s.row_step, s.column_step, q)  # fmt: skip
             for row in range(first_row, last_row, MAX_ROWS):
                 rows = min(MAX_ROWS, last_row - row)
                 weight_at = group * s.weight_group + row * s.weight_row
-                for t in range(targets.shape[0]):
-                    k, steps = targets[t, 0], targets[t, 1] - targets[t, 0]
-                    q_low, q_high = max(q, targets[t, 2]), min(q + s.band, targets[t, 3])
-                    height, columns = q_high - q_low, targets[t, 5] - targets[t, 4]
-                    if height <= 0 or columns <= 0:
+                for t in range(phases.shape[0]):
+                    k, last_k = phases[t, 0], phases[t, 1]
+                    top, bottom = max(q, phases[t, 2]), min(q + s.band, phases[t, 3])
+                    left, right = phases[t, 4], phases[t, 5]
+                    if top >= bottom or left >= right:
                         continue
-                    vectors = ((height - 1) * s.pitch + columns + lanes - 1) // lanes
-                    at = (q_low - q) * s.pitch + targets[t, 4] - s.q_column
-                    if steps == 0:
-                        sums[:] = 0  # no filter tap reaches these pixels
+                    if k < last_k:
+                        at = (top - q) * s.columns + left - s.q_column
+                        pixels = (bottom - top - 1) * s.columns + right - left
+                        multiply_rows(sums, 0, room, weight, weight_at, s.weight_row,
+                                      weight_offsets, planes, at, plane_offsets, k, last_k - k,
+                                      rows, (pixels + lanes - 1) // lanes)  # fmt: skip
                     else:
-                        multiply_rows(
-                            sums, 0, room, weight, weight_at, s.weight_row, weight_steps,
-                            planes, at, plane_steps, k, steps, rows, vectors,
-                        )  # fmt: skip
-                    to = (targets[t, 6] + q_low * s.target_row_step) * s.target_W
-                    to += targets[t, 7] + targets[t, 4] * s.target_column_step
+                        sums[:] = 0  # no filter tap reaches these pixels
+                    to = (image * s.rows + row) * s.target_H + phases[t, 6]
+                    to = (to + top * s.target_row_step) * s.target_W
+                    to += phases[t, 7] + left * s.target_column_step
                     for r in range(rows):
-                        copy_sums(
-                            target, to + (image * s.rows + row + r) * s.target_H * s.target_W,
-                            sums, r * room, height, columns, s.target_column_step,
-                            s.target_row_step * s.target_W, s.pitch, bias[group * s.rows + row + r],
-                        )  # fmt: skip
+                        copy_sums(target, to + r * s.target_H * s.target_W,
+                                  s.target_row_step * s.target_W, s.target_column_step,
+                                  sums, r * room, s.columns, bottom - top, right - left,
+                                  bias[group * s.rows + row + r])  # fmt: skip
 
 
 @jit_parallel
-def correlate_parallel(
-    chunks, source, weight, bias, target, phases, targets, weight_steps, plane_steps, sizes
-):
+def correlate_parallel(chunks, source, weight, bias, target, origins, phases, weight_offsets,
+                       plane_offsets, sizes):  # fmt: skip
     for chunk in prange(chunks):
-        correlate(
-            np.int64(chunk), chunks, source, weight, bias, target, phases, targets, weight_steps,
-            plane_steps, sizes,
-        )  # fmt: skip
+        correlate(np.int64(chunk), chunks, source, weight, bias, target, origins, phases,
+                  weight_offsets, plane_offsets, sizes)  # fmt: skip
 
 
 @jit
-def correlate_weight(
-    chunk, chunks, source, gradient, grad_weight, grad_bias, phases, tap_offsets, sizes, parts
-):
+def correlate_weight(chunk, chunks, source, gradient, grad_weight, grad_bias, origins,
+                     plane_offsets, sizes, parts):  # fmt: skip
     """grad_weight[part, r, k] += sum over the part's images n and pixels p of
     gradient[n, r, p] * source[n, p shifted by k]; grad_bias[part, r] += sum of gradient[n, r, p].
-
-    The rows of gradient are copied to the pitch of the source's planes, with zeros in between, so
-    that both are walked in step, whole vectors at a time.
     """
-    s, lanes = sizes, lanes_of(source)
-    K = tap_offsets.size
-    vectors = ((s.band - 1) * s.pitch + s.target_W + lanes - 1) // lanes
-    plane = s.plane_rows * s.pitch
-    source_room = s.channels * phases.shape[0] * plane + s.width + lanes
-    gradient_plane = s.band * s.pitch + lanes
+    s, lanes, K = sizes, lanes_of(source), plane_offsets.size
+    plane = s.plane_rows * s.columns
+    vectors = (s.band * s.columns + lanes - 1) // lanes
+    gradient_plane = vectors * lanes + lanes
+    source_room = s.channels * origins.shape[0] * plane + lanes
     gradient_room = s.rows * gradient_plane
     fitting = BLOCK_BYTES // ((source_room + gradient_room) * source.itemsize)
-    block = max(1, min(DOT_VECTORS // vectors, fitting, s.N))
+    block = max(1, min(BLOCK_VECTORS // vectors, fitting, s.N))  # images at a time
     planes = np.zeros(block * source_room, source.dtype)
-    gradient_planes = np.zeros(block * gradient_room, source.dtype)
-    source_steps = np.empty(block * vectors, np.int64)
+    gradients = np.zeros(block * gradient_room, source.dtype)
+    plane_steps = np.empty(block * vectors, np.int64)
     gradient_steps = np.empty(block * vectors, np.int64)
     for i in range(block):
         for v in range(vectors):
-            source_steps[i * vectors + v] = i * source_room + v * lanes
+            plane_steps[i * vectors + v] = i * source_room + v * lanes
             gradient_steps[i * vectors + v] = i * gradient_room + v * lanes
     in_place = np.zeros((1, 2), np.int64)
     items = parts * s.groups * s.slabs
     for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
         part, group, slab = item // s.slabs // s.groups, item // s.slabs % s.groups, item % s.slabs
         first_row, last_row = slab_rows(slab, s.slabs, s.rows)
-        row_at = (part * s.groups + group) * s.rows
+        result = (part * s.groups + group) * s.rows
         last_image = s.N * (part + 1) // parts
         for first_image in range(s.N * part // parts, last_image, block):
             images = min(block, last_image - first_image)
             for q in range(0, s.target_H, s.band):
                 for i in range(images):
                     image = (first_image + i) * s.groups + group
-                    copy_planes(
-                        planes, i * source_room, plane, s.plane_rows, s.pitch, s.width,
-                        source, image * s.channels * s.source_H * s.source_W,
-                        s.channels, s.source_H, s.source_W, phases,
-                        s.row_step, s.column_step, q,
-                    )  # fmt: skip
-                    copy_planes(
-                        gradient_planes, i * gradient_room + first_row * gradient_plane,
-                        gradient_plane, s.band, s.pitch, s.target_W,
-                        gradient, (image * s.rows + first_row) * s.target_H * s.target_W,
-                        last_row - first_row, s.target_H, s.target_W, in_place, 1, 1, q,
-                    )  # fmt: skip
+                    copy_planes(planes, i * source_room, plane, s.columns, s.plane_rows,
+                                source, image * s.channels * s.source_H * s.source_W,
+                                s.channels, s.source_H, s.source_W,
+                                origins, s.row_step, s.column_step, q)  # fmt: skip
+                    copy_planes(gradients, i * gradient_room + first_row * gradient_plane,
+                                gradient_plane, s.columns, s.band,
+                                gradient, (image * s.rows + first_row) * s.target_H * s.target_W,
+                                last_row - first_row, s.target_H, s.target_W,
+                                in_place, s.target_row_step, s.target_column_step, q)  # fmt: skip
                 for row in range(first_row, last_row, MAX_ROWS):
-                    add_dot_products(
-                        grad_weight, (row_at + row) * K, K,
-                        gradient_planes, row * gradient_plane, gradient_plane, gradient_steps,
-                        planes, 0, tap_offsets, source_steps,
-                        images * vectors, min(MAX_ROWS, last_row - row),
-                    )  # fmt: skip
-            for image in range(first_image, first_image + images):
+                    add_dot_products(grad_weight, (result + row) * K, K,
+                                     gradients, row * gradient_plane, gradient_plane,
+                                     gradient_steps, planes, 0, plane_offsets, plane_steps,
+                                     images * vectors, min(MAX_ROWS, last_row - row))  # fmt: skip
+            for i in range(first_image, first_image + images):
                 for row in range(first_row, last_row):
                     pixels = s.target_H * s.target_W
-                    at = ((image * s.groups + group) * s.rows + row) * pixels
-                    grad_bias[row_at + row] += sum_run(gradient, at, pixels)
+                    at = ((i * s.groups + group) * s.rows + row) * pixels
+                    grad_bias[result + row] += sum_run(gradient, at, pixels)
 
 
 @jit_parallel
-def correlate_weight_parallel(
-    chunks, source, gradient, grad_weight, grad_bias, phases, tap_offsets, sizes, parts
-):
+def correlate_weight_parallel(chunks, source, gradient, grad_weight, grad_bias, origins,
+                              plane_offsets, sizes, parts):  # fmt: skip
     for chunk in prange(chunks):
-        correlate_weight(
-            np.int64(chunk), chunks, source, gradient, grad_weight, grad_bias, phases, tap_offsets, sizes,
-            parts,
-        )  # fmt: skip
+        correlate_weight(np.int64(chunk), chunks, source, gradient, grad_weight, grad_bias,
+                         origins, plane_offsets, sizes, parts)  # fmt: skip

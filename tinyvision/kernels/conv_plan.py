@@ -11,8 +11,12 @@ the same remainder a (the "phase") on both sides. Then
 
 so within one phase a convolution of any stride and dilation is one of stride 1, whose filter rows
 are shifted by m. Columns likewise. Forward, output i reads q = i + m; for grad_input, q reads
-i = q - m. Both then are the same loop: for each target pixel p, the sum over k of
+i = q - m. Both then are the same loop: each target pixel p is the sum over k of
 weight[k] * source[p + shift[k]], and a plan is what tells the two apart.
+
+The source is copied, band by band, into planes: for each channel one per row phase and column
+shift, so that a plane has exactly the columns of the target. Then a run of target pixels, over
+however many rows, reads for each k a run of source pixels, and vectors need not know about rows.
 """
 
 from functools import lru_cache
@@ -24,6 +28,8 @@ import numpy as np
 # take half of a 32 KB L1 cache, and the source pixels they are made of half of a 512 KB L2 cache.
 BAND_PIXELS = 512
 BAND_BYTES = 256 * 1024
+
+Pair = tuple[int, int]
 
 
 class Shape(NamedTuple):
@@ -38,49 +44,47 @@ class Shape(NamedTuple):
     kW: int
     H_out: int
     W_out: int
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
+    stride: Pair
+    padding: Pair
+    dilation: Pair
     groups: int
     itemsize: int
 
 
 class Plan(NamedTuple):
-    """How `correlate` gets each target pixel from the source (see the module's docstring).
+    """How to get each target pixel from the source (see the module's docstring).
 
-    The source is copied, band by band, into planes of `plane_rows` rows of `pitch` pixels, one
-    plane for each source phase; pixels outside the image are 0 there. A target phase is computed
-    for rows and columns q; row q of it goes to row `row0 + q * step` of the target.
+    Row y, column x of a plane is the source's row row0 + (q + y) * row_step and column
+    column0 + x * column_step, q being the first row of the band; or 0 outside the source.
+    A target phase has rows and columns q in a range; they go to row row0 + q * row_step and
+    column column0 + q * column_step of the target.
     """
 
-    source_phases: np.ndarray  # (phases, 2): the source row and column of the plane's q = 0
-    source_step: tuple[int, int]
-    target_phases: np.ndarray  # (phases, 8): first and last k; q rows; q columns; row0, col0
-    target_step: tuple[int, int]
+    planes: np.ndarray  # (planes per channel, 2): row0, column0
+    source_step: Pair
+    target_phases: np.ndarray  # (phases, 8): k range, row range, column range; row0, column0
+    target_step: Pair
     weight_offsets: np.ndarray  # (K,): where weight[k] lies, from the first weight of its row
-    source_offsets: np.ndarray  # (K,): where the source pixel of target pixel 0 lies in the planes
-    q_rows: tuple[int, int]
-    q_column: int  # the column of the target whose source is the planes' first
-    band: int
+    plane_offsets: np.ndarray  # (K,): where the source pixel of target pixel 0 lies in the planes
+    q_rows: Pair
+    q_columns: Pair
+    band: int  # rows q at a time
     plane_rows: int
-    pitch: int
-    width: int
 
 
 class _Axis(NamedTuple):
-    """Rows or columns: phase a and shift m of each filter tap, and q range of each phase."""
+    """Rows or columns: phase a and shift m of each filter tap, range of q in each phase."""
 
-    phases: list[int]  # of each tap
-    shifts: list[int]  # of each tap
-    q_ranges: list[tuple[int, int]]  # of the input, per phase 0 ... stride - 1
+    phases: np.ndarray
+    shifts: np.ndarray
+    q_ranges: list[Pair]
 
 
 def _axis(size: int, kernel: int, stride: int, padding: int, dilation: int) -> _Axis:
-    phases = [tap * dilation % stride for tap in range(kernel)]
-    shifts = [tap * dilation // stride for tap in range(kernel)]
+    shifts, phases = np.divmod(np.arange(kernel) * dilation, stride)
     # padding <= q * stride + a < size + padding
     q_ranges = [
-        (-(-(padding - a) // stride), -(-(size + padding - a) // stride)) for a in range(stride)
+        (-((a - padding) // stride), -((a - size - padding) // stride)) for a in range(stride)
     ]
     return _Axis(phases, shifts, q_ranges)
 
@@ -90,20 +94,10 @@ def _axes(shape: Shape) -> tuple[_Axis, _Axis]:
     return _axis(shape.H, shape.kH, sh, ph, dh), _axis(shape.W, shape.kW, sw, pw, dw)
 
 
-def _pitch(width: int, left: int, columns: int, target_columns: int) -> int:
-    """Pixels from one row of a plane to the next.
-
-    A row needs `width` pixels: `left` zeros, `columns` pixels, then zeros to its right. Zeros to
-    the right of one row can be those to the left of the next; but the sums must not overlap.
-    """
-    right = width - left - columns
-    return max(width - max(0, min(left, right)), target_columns)
-
-
-def _band_rows(rows: int, extra_rows: int, pitch: int, planes: int, itemsize: int) -> int:
+def _band_rows(rows: int, extra_rows: int, columns: int, planes: int, itemsize: int) -> int:
     """How many of `rows` rows to work on at a time: equal parts, small enough for the caches."""
-    fit_sums = BAND_PIXELS // pitch
-    fit_planes = BAND_BYTES // (planes * pitch * itemsize) - extra_rows
+    fit_sums = BAND_PIXELS // columns
+    fit_planes = BAND_BYTES // (planes * columns * itemsize) - extra_rows
     # A band as high as the filter at least: below that, loading source rows twice costs more.
     most = max(1, extra_rows, min(fit_sums, fit_planes))
     bands = -(-rows // most)
@@ -112,93 +106,73 @@ def _band_rows(rows: int, extra_rows: int, pitch: int, planes: int, itemsize: in
 
 @lru_cache(maxsize=256)
 def forward_plan(shape: Shape) -> Plan:
-    """The plan that makes output from input: source phases, one target phase."""
+    """Output from input: the row phases and filter columns are planes; one target phase."""
     rows, columns = _axes(shape)
-    (sh, sw), (ph, pw) = shape.stride, shape.padding
-    row_phases, column_phases = sorted(set(rows.phases)), sorted(set(columns.phases))
-    source_phases = [(a - ph, b - pw) for a in row_phases for b in column_phases]
-    width = shape.W_out + max(columns.shifts)
-    pitch = _pitch(width, pw, shape.W, shape.W_out) if sw == 1 else width
-    C, extra_rows = shape.C_in // shape.groups, max(rows.shifts)
-    planes = C * len(source_phases)
-    band = _band_rows(shape.H_out, extra_rows, pitch, planes, shape.itemsize)
-    plane_rows = band + extra_rows
-    # The plane and the pixel in it that filter tap (c, kh, kw) reads for output pixel (0, 0).
-    plane = [
-        [row_phases.index(a) * len(column_phases) + column_phases.index(b) for b in columns.phases]
-        for a in rows.phases
-    ]
-    taps = np.array(plane) * plane_rows * pitch + np.add.outer(
-        np.array(rows.shifts) * pitch, np.array(columns.shifts)
+    row_phases, plane_of_row = np.unique(rows.phases, return_inverse=True)
+    lefts = np.arange(shape.kW) * shape.dilation[1] - shape.padding[1]
+    planes = np.array([(a - shape.padding[0], left) for a in row_phases for left in lefts])
+    C, extra_rows = shape.C_in // shape.groups, int(rows.shifts.max())
+    band = _band_rows(
+        shape.H_out, extra_rows, shape.W_out, C * len(planes), shape.itemsize
     )
-    channels = np.arange(C) * len(source_phases) * plane_rows * pitch
-    source_offsets = np.add.outer(channels, taps).ravel()  # (C, kH, kW) -> (K,)
-    K = source_offsets.size
+    plane = (band + extra_rows) * shape.W_out
+    # (C, kH, kW): channel, then row phase and shift, then filter column
+    plane_offsets = (
+        np.arange(C)[:, None, None] * len(planes) * plane
+        + (plane_of_row * shape.kW * plane + rows.shifts * shape.W_out)[:, None]
+        + np.arange(shape.kW) * plane
+    ).ravel()
+    K = plane_offsets.size
     return Plan(
-        source_phases=np.array(source_phases),
-        source_step=(sh, sw),
+        planes=planes,
+        source_step=shape.stride,
         target_phases=np.array([(0, K, 0, shape.H_out, 0, shape.W_out, 0, 0)]),
         target_step=(1, 1),
         weight_offsets=np.arange(K),
-        source_offsets=source_offsets,
+        plane_offsets=plane_offsets,
         q_rows=(0, shape.H_out),
-        q_column=0,
+        q_columns=(0, shape.W_out),
         band=band,
-        plane_rows=plane_rows,
-        pitch=pitch,
-        width=width,
+        plane_rows=band + extra_rows,
     )
 
 
 @lru_cache(maxsize=256)
 def grad_input_plan(shape: Shape) -> Plan:
-    """The plan that makes grad_input from grad_output: one source phase, target phases."""
+    """grad_input from grad_output: the column shifts are planes; phases are the target's."""
     rows, columns = _axes(shape)
-    (sh, sw), (ph, pw) = shape.stride, shape.padding
     q_rows = min(q for q, _ in rows.q_ranges), max(q for _, q in rows.q_ranges)
     q_columns = min(q for q, _ in columns.q_ranges), max(q for _, q in columns.q_ranges)
-    most_down, most_right = max(rows.shifts), max(columns.shifts)
-    # Plane column x holds column x + first_column of grad_output, plane row y of a band from q on
-    # row y + q - most_down: then no tap reads before the plane's first pixel.
-    first_column = q_columns[0] - most_right
-    width = q_columns[1] - q_columns[0] + most_right
-    pitch = _pitch(width, max(0, -first_column), shape.W_out, q_columns[1] - q_columns[0])
-    C_out, T = shape.C_out // shape.groups, shape.kH * shape.kW
-    band = _band_rows(q_rows[1] - q_rows[0], most_down, pitch, C_out, shape.itemsize)
-    plane_rows = band + most_down
-    target_phases, weight_offsets, source_offsets, k = [], [], [], 0
-    channels = np.arange(C_out)
-    for a in range(sh):
-        for b in range(sw):
-            kh, kw = np.meshgrid(
-                np.flatnonzero(np.equal(rows.phases, a)),
-                np.flatnonzero(np.equal(columns.phases, b)),
-                indexing="ij",
+    width, down = q_columns[1] - q_columns[0], int(rows.shifts.max())
+    shifts, plane_of_column = np.unique(columns.shifts, return_inverse=True)
+    C_out, C_in, T = shape.C_out // shape.groups, shape.C_in // shape.groups, shape.kH * shape.kW
+    band = _band_rows(q_rows[1] - q_rows[0], down, width, C_out * len(shifts), shape.itemsize)
+    plane = (band + down) * width
+    channels = np.arange(C_out)[:, None, None]
+    target_phases, weight_offsets, plane_offsets, k = [], [], [], 0
+    for a, row_range in enumerate(rows.q_ranges):
+        for b, column_range in enumerate(columns.q_ranges):
+            kh, kw = np.flatnonzero(rows.phases == a)[:, None], np.flatnonzero(columns.phases == b)
+            # (C_out, taps of this phase): the weight, and what it multiplies; row y of a plane is
+            # row q + y - down of grad_output, so that the greatest shift reads the first row
+            weight_offsets.append((channels * C_in * T + kh * shape.kW + kw).ravel())
+            first_pixel = (down - rows.shifts[kh]) * width
+            plane_offsets.append(
+                ((channels * len(shifts) + plane_of_column[kw]) * plane + first_pixel).ravel()
             )
-            down = most_down - np.array(rows.shifts)[kh]
-            right = most_right - np.array(columns.shifts)[kw]
-            weight_offsets.append(
-                np.add.outer(
-                    channels * (shape.C_in // shape.groups) * T, kh * shape.kW + kw
-                ).ravel()
-            )
-            source_offsets.append(
-                np.add.outer(channels * plane_rows * pitch, down * pitch + right).ravel()
-            )
-            q_range = (*rows.q_ranges[a], *columns.q_ranges[b])
-            target_phases.append((k, k + weight_offsets[-1].size, *q_range, a - ph, b - pw))
-            k += weight_offsets[-1].size
+            last_k = k + weight_offsets[-1].size
+            start = (a - shape.padding[0], b - shape.padding[1])
+            target_phases.append((k, last_k, *row_range, *column_range, *start))
+            k = last_k
     return Plan(
-        source_phases=np.array([(-most_down, first_column)]),
+        planes=np.array([(-down, q_columns[0] - shift) for shift in shifts]),
         source_step=(1, 1),
         target_phases=np.array(target_phases),
-        target_step=(sh, sw),
+        target_step=shape.stride,
         weight_offsets=np.concatenate(weight_offsets),
-        source_offsets=np.concatenate(source_offsets),
+        plane_offsets=np.concatenate(plane_offsets),
         q_rows=q_rows,
-        q_column=q_columns[0],
+        q_columns=q_columns,
         band=band,
-        plane_rows=plane_rows,
-        pitch=pitch,
-        width=width,
+        plane_rows=band + down,
     )

@@ -88,6 +88,15 @@ def jit(function: Callable) -> Any:
     return _compile(function, nogil=True, error_model="numpy")
 
 
+def jit_part(function: Callable) -> Any:
+    """Compile a part of kernels, which allocates no arrays.
+
+    It need not count references to the arrays it gets, which would cost more than a short run of
+    pixels does. Its code is kept with the kernels that call it.
+    """
+    return numba.njit(function, nogil=True, error_model="numpy", _nrt=False)
+
+
 def jit_parallel(function: Callable) -> Any:
     """Compile a kernel whose `prange` loops run on Numba's threads; start it with `launch`."""
     return _compile(function, nogil=True, error_model="numpy", parallel=True)

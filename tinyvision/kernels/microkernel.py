@@ -17,9 +17,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from tinyvision.kernels.jit import jit
+from tinyvision.kernels.jit import jit_part
 from tinyvision.kernels.simd import (
     INT,
+    VECTOR_BYTES,
     VECTOR_REGISTERS,
     element_pointer,
     lanes_of,
@@ -32,9 +33,11 @@ from tinyvision.kernels.simd import (
     sum_lanes,
 )
 
-# The sums must fit in the registers beside the operands: 8 x 2 (or 8 x 3 in dot_tile) of the 32
-# registers of AVX-512 and ARM, 6 x 2 of the 16 of other x86. Fewer rows take more columns.
-MAX_ROWS, MORE_COLUMNS, DOT_COLUMNS = (8, 4, 3) if VECTOR_REGISTERS == 32 else (6, 2, 1)
+# The sums must fit in the registers beside their operands, of which the compiler likes to load all
+# of a step's in advance: 8 x 2 or 4 x 4 sums in the 32 registers of AVX-512 and ARM, 6 x 2 or 4 x 2
+# in the 16 of other x86. Fewer rows take more columns.
+MAX_ROWS, MORE_COLUMNS = (8, 4) if VECTOR_REGISTERS == 32 else (6, 2)
+DOT_COLUMNS = 4 if VECTOR_BYTES == 64 else 2
 
 
 def _number(value):
@@ -82,9 +85,19 @@ def _accumulate(builder, element, rows, columns, steps, load_operands):
     ]:
         phi.add_incoming(first, before)
         phi.add_incoming(then, body)
-    builder.cbranch(builder.icmp_signed("<", next_step, steps), body, after)
+    again = builder.cbranch(builder.icmp_signed("<", next_step, steps), body, after)
+    again.set_metadata("llvm.loop", _no_unrolling(builder.module))
     builder.position_at_end(after)
     return updated
+
+
+def _no_unrolling(module):
+    """Marks a loop not to be unrolled: two steps at a time would need more registers than exist."""
+    disable = module.add_metadata(["llvm.loop.unroll.disable"])
+    loop = module.add_metadata([disable, str(len(module.metadata))])
+    # LLVM tells loops apart by a first operand that refers to the node itself.
+    loop.operands = (loop, disable)
+    return loop
 
 
 def _make_outer_tile(rows, vectors):
@@ -173,11 +186,9 @@ def _make_dot_tile(rows, columns):
 
             sums = _accumulate(builder, element, rows, columns, n_, load_operands)
             for i in range(rows):
-                for n in range(columns):
-                    place = _advance(builder, element, rows_c[i], _number(n))
-                    total = sum_lanes(builder, element, sums[i, n])
-                    before = builder.load(place, typ=llvm_scalar(element))
-                    builder.store(builder.fadd(before, total), place)
+                totals = sum_lanes(builder, [sums[i, n] for n in range(columns)])
+                before = load_vector(builder, element, rows_c[i], totals.type)
+                store_vector(builder, element, builder.fadd(before, totals), rows_c[i])
             return context.get_dummy_value()
 
         return signature, emit
@@ -191,7 +202,7 @@ outer_2, outer_2_narrow = _make_outer_tile(2, 4), _make_outer_tile(2, 1)
 outer_1, outer_1_narrow = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
 
 
-@jit
+@jit_part
 def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors):
     """The product of `outer_tile` for any number of rows and vectors.
 
@@ -228,31 +239,22 @@ def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, ro
         i += height
 
 
-dot_max, dot_max_narrow = _make_dot_tile(MAX_ROWS, DOT_COLUMNS), _make_dot_tile(MAX_ROWS, 1)
-dot_4, dot_4_narrow = _make_dot_tile(4, 3), _make_dot_tile(4, 1)
-dot_2, dot_2_narrow = _make_dot_tile(2, 3), _make_dot_tile(2, 1)
-dot_1, dot_1_narrow = _make_dot_tile(1, 3), _make_dot_tile(1, 1)
+dot_4, dot_4_narrow = _make_dot_tile(4, DOT_COLUMNS), _make_dot_tile(4, 1)
+dot_2, dot_2_narrow = _make_dot_tile(2, DOT_COLUMNS), _make_dot_tile(2, 1)
+dot_1, dot_1_narrow = _make_dot_tile(1, DOT_COLUMNS), _make_dot_tile(1, 1)
 
 
-@jit
+@jit_part
 def add_dot_products(C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, b_steps, steps, rows):
-    """The product of `dot_tile` for any number of rows and all columns of the table b_columns."""
+    """The sums of `dot_tile` for any number of rows and all columns of the table b_columns."""
     i = 0
     while i < rows:
-        left = rows - i
-        height = MAX_ROWS if left >= MAX_ROWS else 4 if left >= 4 else 2 if left >= 2 else 1
-        width = DOT_COLUMNS if height == MAX_ROWS else 3
+        height = 4 if rows - i >= 4 else 2 if rows - i >= 2 else 1
         ai, ci, j = a + i * a_row, c + i * c_row, 0
         while j < b_columns.size:
+            wide = j + DOT_COLUMNS <= b_columns.size
             cj = ci + j
-            wide = j + width <= b_columns.size
-            if height == MAX_ROWS and wide:
-                dot_max(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
-            elif height == MAX_ROWS:
-                dot_max_narrow(
-                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
-                )
-            elif height == 4 and wide:
+            if height == 4 and wide:
                 dot_4(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
             elif height == 4:
                 dot_4_narrow(
@@ -270,5 +272,5 @@ def add_dot_products(C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, b_steps
                 dot_1_narrow(
                     C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
                 )
-            j += width if wide else 1
+            j += DOT_COLUMNS if wide else 1
         i += height

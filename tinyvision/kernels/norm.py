@@ -17,7 +17,7 @@ Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
 import numpy as np
 from numba import prange
 
-from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
 from tinyvision.kernels.simd import (
     add,
     fma,
@@ -125,7 +125,7 @@ def _normalize(chunk, chunks, input, weight, bias, output, mean, var, rstd, N, C
             store_first(output, i, last, left)
 
 
-@jit
+@jit_part
 def _sums_about(array, start, count, centre):
     """The sums of array - centre and of its square over a run of the array."""
     lanes = lanes_of(array)
@@ -200,7 +200,7 @@ def _normalize_backward(
             store_first(grad_input, i, last, left)
 
 
-@jit
+@jit_part
 def _sums_of_products(grad_output, input, start, count, centre):
     """The sums of grad_output and of grad_output * (input - centre) over a run."""
     lanes = lanes_of(input)

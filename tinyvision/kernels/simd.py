@@ -16,7 +16,7 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
-from tinyvision.kernels.jit import jit
+from tinyvision.kernels.jit import jit_part
 
 INT = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -79,8 +79,8 @@ def element_pointer(context, builder, array_type, array, offset):
     return builder.gep(data, [offset], source_etype=element)
 
 
-def load_vector(builder, element, pointer):
-    vector = llvm_vector(element)
+def load_vector(builder, element, pointer, vector=None):
+    vector = vector or llvm_vector(element)
     pointer = builder.bitcast(pointer, vector.as_pointer())
     return builder.load(pointer, align=element.bitwidth // 8, typ=vector)
 
@@ -117,19 +117,34 @@ def multiply_add(builder, element, x, y, z):
     return call_llvm(builder, name, llvm_vector(element), [x, y, z])
 
 
-def sum_lanes(builder, element, value):
-    """The sum of all lanes, halves first: a fixed order, so that equal input gives equal bits."""
-    lanes = value.type.count
-    while lanes > 1:
-        lanes //= 2
-        halves = [
-            ir.Constant(ir.VectorType(INT32, lanes), list(range(start, start + lanes)))
-            for start in (0, lanes)
+def sum_lanes(builder, values):
+    """The vector of the lanes' sums of each of the values, in their order.
+
+    Two values are summed at once: the halves of the first and the halves of the second go to the
+    halves of one vector, and so on with quarters, until each sum is one lane. The order is fixed,
+    so that equal input gives equal bits. Needs a power of two of values, at most as many as lanes.
+    """
+    part = values[0].type.count
+    while part > 1:
+        part //= 2
+        # Each 2 * part neighbouring lanes hold what is to be summed for one value.
+        if len(values) > 1:
+            pairs = [values[i : i + 2] for i in range(0, len(values), 2)]
+            starts = range(0, 2 * values[0].type.count, 2 * part)
+        else:
+            pairs = [[values[0], ir.Constant(values[0].type, ir.Undefined)]]
+            starts = range(0, values[0].type.count, 2 * part)
+        low = _lane_numbers([start + i for start in starts for i in range(part)])
+        high = _lane_numbers([start + part + i for start in starts for i in range(part)])
+        values = [
+            builder.fadd(builder.shuffle_vector(x, y, low), builder.shuffle_vector(x, y, high))
+            for x, y in pairs
         ]
-        undefined = ir.Constant(value.type, ir.Undefined)
-        low, high = (builder.shuffle_vector(value, undefined, half) for half in halves)
-        value = builder.fadd(low, high)
-    return builder.extract_element(value, ir.Constant(INT32, 0))
+    return values[0]
+
+
+def _lane_numbers(numbers):
+    return ir.Constant(ir.VectorType(INT32, len(numbers)), numbers)
 
 
 def _first_lanes(builder, element, count):
@@ -228,6 +243,16 @@ def splat(typing_context, scalar):
 
 
 @intrinsic
+def evens(typing_context, x, y):
+    """Every second lane, from the first on, of x and then of y."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.shuffle_vector(*arguments, _lane_numbers(list(range(0, 2 * x.lanes, 2))))
+
+    return x(x, y), emit
+
+
+@intrinsic
 def add(typing_context, x, y):
     """x + y"""
 
@@ -262,7 +287,8 @@ def total(typing_context, x):
     """The sum of the lanes of x."""
 
     def emit(context, builder, signature, arguments):
-        return sum_lanes(builder, x.element, arguments[0])
+        sums = sum_lanes(builder, [arguments[0]])
+        return builder.extract_element(sums, ir.Constant(INT32, 0))
 
     return x.element(x), emit
 
@@ -270,7 +296,7 @@ def total(typing_context, x):
 # Built from the vocabulary ---------------------------------------------------------------------
 
 
-@jit
+@jit_part
 def sum_run(array, start, count):
     """The sum of array[start : start + count], one partial sum per lane of a vector."""
     lanes = lanes_of(array)

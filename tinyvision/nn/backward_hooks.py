@@ -22,13 +22,13 @@ class Gate(Op):
     @staticmethod
     def forward(ctx: Node, *arrays: np.ndarray, on_gradients: Callable) -> tuple[np.ndarray, ...]:
         ctx.op_name = "BackwardHookFunction"
-        ctx.on_gradients = on_gradients  # type: ignore[attr-defined]
+        ctx.on_gradients = on_gradients
         # Copies, because results that share memory with inputs could not be changed in place.
         return tuple([a.copy() for a in arrays])
 
     @staticmethod
     def backward(ctx: Node, *grad_outputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        return ctx.on_gradients(grad_outputs)  # type: ignore[attr-defined]
+        return ctx.on_gradients(grad_outputs)
 
 
 class WatchedCall:

@@ -89,10 +89,11 @@ class Sequential(_ModuleSequence):
 
     def __init__(self, *args: Any) -> None:
         super().__init__()
-        named = args[0] if len(args) == 1 and isinstance(args[0], OrderedDict) else None
-        items = enumerate(args) if named is None else named.items()
-        for name, module in items:
-            self.add_module(str(name) if named is None else name, module)
+        if len(args) == 1 and isinstance(args[0], OrderedDict):
+            for name, module in args[0].items():
+                self.add_module(name, module)
+        else:
+            self.extend(args)
 
     def forward(self, input: Any) -> Any:
         for module in self:

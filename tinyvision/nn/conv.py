@@ -46,7 +46,9 @@ class Conv2d(Module):
         self.out_channels = as_int(out_channels, "Conv2d", "out_channels")
         self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size")
         self.stride = pair(stride, "Conv2d", "stride")
-        self.padding = padding if isinstance(padding, str) else pair(padding, "Conv2d", "padding", 0)
+        self.padding = (
+            padding if isinstance(padding, str) else pair(padding, "Conv2d", "padding", 0)
+        )
         self.dilation = pair(dilation, "Conv2d", "dilation")
         self.groups = as_int(groups, "Conv2d", "groups")
         self.padding_mode = padding_mode

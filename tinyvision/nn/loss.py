@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import tinyvision.nn.functional as F
+from tinyvision.nn.functional.arguments import check_reduction
 from tinyvision.nn.module import Module
 from tinyvision.tensor import Tensor
-
-_REDUCTIONS = ("none", "mean", "sum")
 
 
 class _Loss(Module):
@@ -19,12 +18,7 @@ class _Loss(Module):
 
     def __init__(self, size_average: Any, reduce: Any, reduction: str) -> None:
         super().__init__()
-        if size_average is not None or reduce is not None:
-            raise NotImplementedError(
-                f"{type(self).__name__}: size_average and reduce are not supported; use reduction"
-            )
-        if reduction not in _REDUCTIONS:
-            raise ValueError(f"{reduction} is not a valid value for reduction")
+        check_reduction(type(self).__name__, reduction, size_average, reduce)
         self.reduction = reduction
 
 
@@ -47,8 +41,6 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing

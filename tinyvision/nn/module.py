@@ -101,7 +101,8 @@ class Module(ModuleTree):
         """Call `hook(module, grad_input, grad_output)` when the input gradients are known.
 
         Both are tuples, None where a positional argument or output has no gradient; the hook
-        may return another grad_input. In-place changes to hooked inputs are not supported.
+        may return another grad_input. While there is such a hook, forward gets copies of its
+        inputs, so what it does to them in place stays inside.
         """
         return _register(self._backward_hooks, hook, prepend)
 

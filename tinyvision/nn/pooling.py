@@ -89,7 +89,7 @@ class AvgPool2d(Module):
 class AdaptiveAvgPool2d(Module):
     """Means of windows sized so that the output is output_size; None keeps the input's size."""
 
-    def __init__(self, output_size: int | None | Sequence[int | None]) -> None:
+    def __init__(self, output_size: int | Sequence[int | None]) -> None:
         super().__init__()
         self.output_size = output_size
 
@@ -104,7 +104,7 @@ class AdaptiveMaxPool2d(Module):
     """Maxima of windows sized so that the output is output_size; None keeps the input's size."""
 
     def __init__(
-        self, output_size: int | None | Sequence[int | None], return_indices: bool = False
+        self, output_size: int | Sequence[int | None], return_indices: bool = False
     ) -> None:
         super().__init__()
         self.output_size = output_size

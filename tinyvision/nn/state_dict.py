@@ -26,8 +26,6 @@ class _IncompatibleKeys(NamedTuple):
             f"unexpected_keys={self.unexpected_keys})"
         )
 
-    __str__ = __repr__
-
 
 def collect_state(
     module: ModuleTree, destination: dict[str, Any] | None, prefix: str, keep_vars: bool

@@ -61,11 +61,11 @@ class CrossEntropy(Op):
         hit = (1 - s) * share  # q w at the target, without its part of the smoothing
         with np.errstate(all="ignore"):
             of_all = hit + s / C * _weight_sum(weight, C) if s else hit  # sum(q w)
-            grad_logits = exp * np.expand_dims(grad * of_all / total, 1)
+            grad_logits = exp * (grad * of_all / total)[:, None]
         _subtract_at_target(grad_logits, grad * hit, target, ctx.ignore_index)
         if s:
             smoothing = s / C if weight is None else s / C * _per_class(weight, exp.ndim)
-            grad_logits -= smoothing * np.expand_dims(grad, 1)
+            grad_logits -= smoothing * grad[:, None]
         return grad_logits, None, None
 
 
@@ -138,7 +138,7 @@ def _clamped_logs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _class_index(target: np.ndarray, ignore_index: int) -> np.ndarray:
     """The target classes as indices along dim 1; ignored ones point, harmlessly, at class 0."""
-    return np.expand_dims(np.where(target == ignore_index, 0, target), 1)  # (N, ...) -> (N, 1, ...)
+    return np.where(target == ignore_index, 0, target)[:, None]  # (N, ...) -> (N, 1, ...)
 
 
 def _at_target(x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
@@ -151,7 +151,7 @@ def _subtract_at_target(
 ) -> None:
     """x[n, target[n]] -= amount[n]."""
     index = _class_index(target, ignore_index)
-    rest = np.take_along_axis(x, index, axis=1) - np.expand_dims(amount, 1)
+    rest = np.take_along_axis(x, index, axis=1) - amount[:, None]
     np.put_along_axis(x, index, rest, axis=1)
 
 

@@ -63,7 +63,9 @@ class AvgPool2d(Op):
         ctx.shape = x.shape
         ctx.geometry = kernel_size, stride, padding
         ctx.divisor = count_include_pad, divisor_override
-        return kernels.avg_pool2d_forward(x, *ctx.geometry, output_size, *ctx.divisor)
+        return kernels.avg_pool2d_forward(
+            x, kernel_size, stride, padding, output_size, count_include_pad, divisor_override
+        )
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:

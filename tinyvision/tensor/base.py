@@ -26,7 +26,7 @@ class Version:
 class TensorBase:
     """The state of a tensor, and how operations make one.
 
-    _data: the values. grad: the accumulated gradient of a leaf. grad_fn: the Node that made
+    _data: the values. _grad: the accumulated gradient of a leaf. grad_fn: the Node that made
     it, whose output number `_output_nr` it is; None for a leaf. _base: the tensor it is a view
     of, and _base_grad_fn the history that base had when the view was taken.
     """
@@ -34,7 +34,7 @@ class TensorBase:
     __slots__ = (
         "_data",
         "_requires_grad",
-        "grad",
+        "_grad",
         "grad_fn",
         "_output_nr",
         "_version",
@@ -50,7 +50,7 @@ class TensorBase:
 
     _data: np.ndarray
     _base: Any
-    grad: Any
+    _grad: Any
     grad_fn: Node | None
 
     @classmethod
@@ -63,7 +63,7 @@ class TensorBase:
     def _init(self, array: np.ndarray, grad_fn: Node | None, output_nr: int, base: Any) -> None:
         self._data = array
         self._requires_grad = grad_fn is not None
-        self.grad = None
+        self._grad = None
         self.grad_fn = grad_fn
         self._output_nr = output_nr
         self._hooks: dict[int, Any] | None = None
@@ -142,12 +142,12 @@ class TensorBase:
 
     def _accumulate_grad(self, grad: np.ndarray) -> None:
         """Add to `.grad`."""
-        if self.grad is None:
+        if self._grad is None:
             # A copy, because backward functions may hand the same array to several inputs.
-            self.grad = self._from_op(np.array(grad, order="C"))
+            self._grad = self._from_op(np.array(grad, order="C"))
         else:
-            self.grad._data += grad
-            self.grad._bump_version()
+            self._grad._data += grad
+            self._grad._bump_version()
 
     def _run_grad_hooks(self, grad: np.ndarray) -> np.ndarray:
         for hook in list((self._hooks or {}).values()):

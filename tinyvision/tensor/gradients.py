@@ -45,6 +45,26 @@ class Gradients(TensorBase):
         return self
 
     @property
+    def grad(self) -> Any:
+        """The gradient accumulated by backward passes so far, a Tensor, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is None:
+            self._grad = None
+            return
+        if not isinstance(value, TensorBase):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value)}")
+        have, want = value._data, self._data
+        if have.shape != want.shape or have.dtype != want.dtype:
+            raise RuntimeError(
+                f"assigned grad has data of shape {have.shape} and dtype {have.dtype}; the tensor "
+                f"has shape {want.shape} and dtype {want.dtype}"
+            )
+        self._grad = value
+
+    @property
     def is_leaf(self) -> bool:
         """True for a tensor no recorded operation made; only leaves keep `.grad` by default."""
         return self.grad_fn is None

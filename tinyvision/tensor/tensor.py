@@ -267,7 +267,7 @@ class Tensor(
         copy = type(self).__new__(type(self))
         copy._init(self._data.copy(), None, 0, None)
         copy._requires_grad = self._requires_grad
-        copy.grad = None if self.grad is None else self.grad.__deepcopy__(memo)
+        copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
         memo[id(self)] = copy
         return copy
 

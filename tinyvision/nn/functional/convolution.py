@@ -75,6 +75,7 @@ def conv2d(
     Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_out, C_in / groups, kH, kW),
     bias (C_out,), output (N, C_out, H_out, W_out) with
     H_out = floor((H + 2 padding - dilation (kH - 1) - 1) / stride) + 1.
+    Gradients: those of ops.conv.Conv2d.
     Raises: RuntimeError for sizes or dtypes that do not fit together, TypeError for wrong types.
     """
     _check_operands(input, weight, bias)

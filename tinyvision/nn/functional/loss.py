@@ -41,7 +41,7 @@ def cross_entropy(
     _check_classification("cross_entropy", input, target, weight)
     ignore_index = as_int(ignore_index, "cross_entropy", "ignore_index")
     smoothing = as_number("cross_entropy", "label_smoothing", label_smoothing)
-    if smoothing > 1:
+    if not 0 <= smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing}")
     if input.shape == target.shape:
         if ignore_index >= 0:
@@ -93,7 +93,7 @@ def _cross_entropy_of_probabilities(
     dim = 0 if input.ndim == 1 else 1
     C = input.shape[dim]
     _check_class_weight(weight, C)
-    if smoothing > 0:
+    if smoothing:
         target = target * (1 - smoothing) + smoothing / max(C, 1)
     terms = input.log_softmax(dim) * target
     if weight is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinyvision.engine.modes import no_grad
 from tinyvision.nn.functional.arguments import (
     as_number,
     check_constant,
@@ -69,10 +68,17 @@ def _normalize_by_batch(
         return input.clone()
     output, mean, var = BatchNorm.apply(input, weight, bias, eps=eps)
     if running_mean is not None and running_var is not None:
-        with no_grad():
-            running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-            running_var.mul_(1 - momentum).add_(var, alpha=momentum * n / (n - 1))
+        _move_towards(running_mean, mean, momentum)
+        _move_towards(running_var, var * (n / (n - 1)), momentum)
     return output
+
+
+def _move_towards(running: Tensor, batch: Tensor, momentum: float) -> None:
+    """running <- (1 - momentum) running + momentum batch, in place and unrecorded."""
+    values = running.numpy()
+    values *= 1 - momentum
+    values += momentum * batch.numpy()
+    running._bump_version()
 
 
 def _normalize_by_running(
@@ -92,9 +98,7 @@ def _normalize_by_running(
     scale = (running_var + eps).rsqrt()
     if weight is not None:
         scale = scale * weight
-    shift = -running_mean * scale
-    if bias is not None:
-        shift = shift + bias
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
     per_channel = (-1, *[1] * (input.ndim - 2))  # (C,) -> (C, 1, ...)
     return input * scale.reshape(per_channel) + shift.reshape(per_channel)
 

@@ -29,6 +29,7 @@ def max_pool2d(
     H_out = floor((H + 2 padding - dilation (kH - 1) - 1) / stride) + 1; ceil_mode rounds up, but
     no window starts outside the image. With return_indices also where each value came from,
     int64: row * W + column.
+    Gradient: g goes to the pixel that was largest.
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     check_image("max_pool2d", input)
@@ -62,7 +63,8 @@ def avg_pool2d(
     The divisor is the window's size with the padding it covers, without it if count_include_pad
     is False, or divisor_override.
 
-    Shapes: those of max_pool2d. Raises: as max_pool2d.
+    Shapes: those of max_pool2d. Gradient: each pixel of a window gets g / divisor.
+    Raises: as max_pool2d.
     """
     check_image("avg_pool2d", input)
     check_bool("avg_pool2d", "ceil_mode", ceil_mode)
@@ -87,6 +89,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     """The means of a grid of `output_size` cells laid over the image; None keeps a size.
 
     Shapes: input (N, C, H, W) or (C, H, W), output (N, C, *output_size).
+    Gradient: each pixel of a cell gets g / (pixels in the cell).
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     size = _grid_size("adaptive_avg_pool2d", input, output_size)
@@ -100,6 +103,7 @@ def adaptive_max_pool2d(
 
     Shapes: input (N, C, H, W) or (C, H, W), output (N, C, *output_size); with return_indices
     also where each value came from, int64: row * W + column.
+    Gradient: g goes to the pixel that was largest.
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     size = _grid_size("adaptive_max_pool2d", input, output_size)

@@ -37,7 +37,7 @@ def mse_loss(
     check_reduction("mse_loss", reduction, size_average, reduce)
     difference = _difference("mse_loss", input, target)
     check_float("mse_loss", difference)
-    return _weighted(difference.square(), input, weight, reduction)
+    return _weighted_mean(difference.square(), input, weight, reduction)
 
 
 def l1_loss(
@@ -53,7 +53,7 @@ def l1_loss(
     Gradient: dinput = g sign(input - target).
     """
     check_reduction("l1_loss", reduction, size_average, reduce)
-    return _weighted(_difference("l1_loss", input, target).abs(), input, weight, reduction)
+    return _weighted_mean(_difference("l1_loss", input, target).abs(), input, weight, reduction)
 
 
 def smooth_l1_loss(
@@ -91,6 +91,8 @@ def huber_loss(
 ) -> Tensor:
     """With d = input - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2).
 
+    `weight` multiplies the losses; "mean", other than that of mse_loss, is still over their number.
+
     Gradient: dinput = g d, limited to [-g delta, g delta].
     Raises: RuntimeError unless delta is positive, and as mse_loss.
 
@@ -104,7 +106,7 @@ def huber_loss(
         )
     difference = _difference("huber_loss", input, target)
     check_float("huber_loss", difference)
-    return _weighted(_huber(difference, delta), input, weight, reduction)
+    return _reduce(_weighted(_huber(difference, delta), input, weight), reduction)
 
 
 def _huber(difference: Tensor, delta: float) -> Tensor:
@@ -227,17 +229,24 @@ def _difference(name: str, input: Tensor, target: Tensor) -> Tensor:
     return input - target
 
 
-def _weighted(loss: Tensor, input: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    """The loss times weights that have the input's shape; "mean" is the weighted mean."""
+def _weighted(loss: Tensor, input: Tensor, weight: Tensor | None) -> Tensor:
+    """The loss times weights that have the input's shape."""
     if weight is None:
-        return _reduce(loss, reduction)
+        return loss
     check_tensor("loss", "weight", weight)
     if weight.shape != input.shape:
         raise ValueError(
             f"Weights and input must have the same size, got {weight.shape} and {input.shape}."
         )
-    loss = loss * weight
-    return loss.sum() / weight.sum() if reduction == "mean" else _reduce(loss, reduction)
+    return loss * weight
+
+
+def _weighted_mean(loss: Tensor, input: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """Reduced, with "mean" divided by the sum of the weights."""
+    loss = _weighted(loss, input, weight)
+    if weight is not None and reduction == "mean":
+        return loss.sum() / weight.sum()
+    return _reduce(loss, reduction)
 
 
 def _reduce(loss: Tensor, reduction: str) -> Tensor:

@@ -40,7 +40,8 @@ def clip_grad_norm_(
     # np.minimum lets a NaN through, as PyTorch does; Python's min would not.
     factor = np.minimum(1.0, max_norm / (total_norm + 1e-6))
     for grad in grads:
-        grad._data *= grad.dtype.type(factor)
+        with np.errstate(all="ignore"):  # inf * 0 is a silent NaN here
+            grad._data *= grad.dtype.type(factor)
         grad._bump_version()
     return Tensor._from_op(np.asarray(total_norm, grads[0].dtype if grads else np.float32))
 
@@ -92,5 +93,6 @@ def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 def _total_norm(grads: list[Tensor], norm_type: float) -> float:
     """The norm of the norms, which is the norm of all elements together."""
-    norms = [np.linalg.norm(g._data.reshape(-1), norm_type) for g in grads]
-    return float(np.linalg.norm(np.array(norms, np.float64), norm_type)) if norms else 0.0
+    with np.errstate(all="ignore"):
+        norms = [np.linalg.norm(g._data.reshape(-1), norm_type) for g in grads]
+        return float(np.linalg.norm(np.array(norms, np.float64), norm_type)) if norms else 0.0
