@@ -33,7 +33,10 @@ SETTINGS = ("model", "recipe", "epochs", "batch_size", "lr", "seed")
 
 def options(description: str, checkpoint: str) -> argparse.ArgumentParser:
     """A parser with the options that all examples have; None means the example's own default."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=as_written, allow_abbrev=False
+    )
     data_dir = os.environ.get("TINYVISION_DATA") or "data"
     add = parser.add_argument
     add("--data-dir", default=data_dir, help="where the dataset is (default: %(default)s)")
@@ -65,7 +68,8 @@ def short_errors() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        # The datasets' advice is for programs; here the option does it.
+        sys.exit(f"error: {error}".replace("download=True", "--download"))
 
 
 class CtrlC:
@@ -98,7 +102,8 @@ class Checkpoint:
         self.epoch = 0
         self.losses: list[float] = []
         self._parts = parts
-        self._settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
+        self._settings = {"example": Path(sys.argv[0]).stem}
+        self._settings |= {name: value for name, value in vars(args).items() if name in SETTINGS}
         with short_errors():
             if args.resume is not None:
                 self._load()

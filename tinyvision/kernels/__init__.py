@@ -7,9 +7,16 @@ NUMBA_DISABLE_JIT=1, since vector code exists only when compiled.
 """
 
 import os
+from typing import Any
 
 import numba
 
+from tinyvision.kernels.activation import (
+    relu_backward,
+    relu_backward_reference,
+    relu_forward,
+    relu_forward_reference,
+)
 from tinyvision.kernels.avg_pool import (
     adaptive_avg_pool2d_backward,
     adaptive_avg_pool2d_backward_reference,
@@ -46,11 +53,12 @@ from tinyvision.kernels.norm import (
 )
 from tinyvision.kernels.threads import get_num_threads, set_num_threads
 
+_numba_config: Any = numba.config
 _choice = os.environ.get("TINYVISION_KERNELS", "fast")
 if _choice not in ("fast", "reference"):
     raise ValueError(f"TINYVISION_KERNELS must be 'fast' or 'reference', but is {_choice!r}")
 
-if _choice == "reference" or numba.config.DISABLE_JIT:
+if _choice == "reference" or _numba_config.DISABLE_JIT:
     adaptive_avg_pool2d_backward = adaptive_avg_pool2d_backward_reference
     adaptive_avg_pool2d_forward = adaptive_avg_pool2d_forward_reference
     adaptive_max_pool2d_backward = adaptive_max_pool2d_backward_reference
@@ -64,6 +72,8 @@ if _choice == "reference" or numba.config.DISABLE_JIT:
     erf = erf_reference
     max_pool2d_backward = max_pool2d_backward_reference
     max_pool2d_forward = max_pool2d_forward_reference
+    relu_backward = relu_backward_reference
+    relu_forward = relu_forward_reference
 
 __all__ = [
     "adaptive_avg_pool2d_backward",
@@ -81,5 +91,7 @@ __all__ = [
     "max_pool2d_backward",
     "max_pool2d_forward",
     "max_pool2d_indices",
+    "relu_backward",
+    "relu_forward",
     "set_num_threads",
 ]

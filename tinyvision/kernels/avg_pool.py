@@ -15,6 +15,7 @@ Gradients: d_input[each pixel of the window] += d_output / size.
 import numpy as np
 from numba import prange
 
+from tinyvision.kernels import memory
 from tinyvision.kernels.jit import flat, jit, jit_parallel
 from tinyvision.kernels.threads import count_chunks, launch
 
@@ -238,7 +239,9 @@ def _means(chunk, chunks, input, output, top, bottom, left, right, sizes, planes
 @jit_parallel
 def _means_parallel(chunks, input, output, top, bottom, left, right, sizes, planes, H, W):
     for chunk in prange(chunks):
-        _means(np.int64(chunk), chunks, input, output, top, bottom, left, right, sizes, planes, H, W)
+        _means(
+            np.int64(chunk), chunks, input, output, top, bottom, left, right, sizes, planes, H, W
+        )
 
 
 def _share_in_windows(
@@ -251,7 +254,7 @@ def _share_in_windows(
     sizes: np.ndarray,
 ) -> np.ndarray:
     N, C, H, W = input_shape
-    grad_input = np.empty(input_shape, grad_output.dtype)
+    grad_input = memory.empty(input_shape, grad_output.dtype)
     chunks = count_chunks(N * C, 4 * max(grad_input.size, grad_output.size))
     launch(
         _shares, _shares_parallel, chunks, flat(grad_output), grad_input.reshape(-1),
@@ -280,5 +283,16 @@ def _shares_parallel(
 ):
     for chunk in prange(chunks):
         _shares(
-            np.int64(chunk), chunks, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W
+            np.int64(chunk),
+            chunks,
+            grad_output,
+            grad_input,
+            top,
+            bottom,
+            left,
+            right,
+            sizes,
+            planes,
+            H,
+            W,
         )

@@ -21,6 +21,7 @@ to the arithmetic of shapes: Dumoulin and Visin 2016, arXiv:1603.07285.
 
 import numpy as np
 
+from tinyvision.kernels import memory
 from tinyvision.kernels.conv_direct import (
     MAX_ROWS,
     Sizes,
@@ -108,7 +109,7 @@ def conv2d_backward_reference(
 #
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
-# `add_dot_products` keeps 8 x 3 (output channels x filter taps) vectors of sums.
+# `add_dot_products` keeps 4 x 4 (output channels x filter taps) vectors of sums.
 #
 # Threads. Images and groups of output channels are shared out; the order in which any one number
 # is summed up never depends on how. Only grad_weight sums over images: if it has too few output
@@ -126,7 +127,7 @@ def conv2d_forward(
 ) -> np.ndarray:
     """The convolution of the module's docstring."""
     shape = _shape(input, weight, stride, padding, dilation, groups)
-    output = np.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
+    output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
     if bias is None:
         bias = np.zeros(shape.C_out, input.dtype)
     if shape.C_in == 0:
@@ -166,7 +167,7 @@ def conv2d_backward(
 def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np.ndarray:
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
-    grad_input = np.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
+    grad_input = memory.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     plan = grad_input_plan(shape)
     sizes = _sizes(plan, shape.C_out, shape.H_out, shape.W_out, shape.C_in, shape.H, shape.W,
                    shape, weight_row=shape.kH * shape.kW)  # fmt: skip
@@ -286,4 +287,5 @@ def _pixels_under_tap(padded: np.ndarray, kh: int, kw: int, shape: Shape) -> np.
     columns = slice(kw * dw, kw * dw + (shape.W_out - 1) * sw + 1, sw)
     window = padded[:, :, rows, columns]
     # (N, C_in, H_out, W_out) -> (N, G, C_in/G, H_out, W_out): splitting an axis keeps the view
-    return window.reshape(shape.N, shape.groups, -1, shape.H_out, shape.W_out)
+    C = shape.C_in // shape.groups
+    return window.reshape(shape.N, shape.groups, C, shape.H_out, shape.W_out)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from tinyvision.kernels.jit import jit, jit_part, jit_parallel
+from tinyvision.kernels.jit import jit, jit_parallel, jit_part
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
 from tinyvision.kernels.simd import (
     add,

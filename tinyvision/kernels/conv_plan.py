@@ -112,9 +112,7 @@ def forward_plan(shape: Shape) -> Plan:
     lefts = np.arange(shape.kW) * shape.dilation[1] - shape.padding[1]
     planes = np.array([(a - shape.padding[0], left) for a in row_phases for left in lefts])
     C, extra_rows = shape.C_in // shape.groups, int(rows.shifts.max())
-    band = _band_rows(
-        shape.H_out, extra_rows, shape.W_out, C * len(planes), shape.itemsize
-    )
+    band = _band_rows(shape.H_out, extra_rows, shape.W_out, C * len(planes), shape.itemsize)
     plane = (band + extra_rows) * shape.W_out
     # (C, kH, kW): channel, then row phase and shift, then filter column
     plane_offsets = (

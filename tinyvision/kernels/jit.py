@@ -5,8 +5,8 @@ package, in `kernels/__pycache__`, or, where that cannot be written, in the user
 directory; NUMBA_CACHE_DIR overrides both. If nothing can be written, a warning says that kernels
 will be compiled anew in each process.
 
-Numba itself notices a change in the file a kernel stands in, but not in the files it calls into.
-So the directory is named after a digest of this package's sources: after any edit it is new.
+Numba itself notices a change in the file a kernel stands in, but not in other files that it takes
+code from. So the directory is named after a digest of those: after an edit it is a new one.
 """
 
 import hashlib
@@ -21,21 +21,27 @@ from typing import Any
 import numba
 import numpy as np
 
+# Numba describes neither its settings nor all options of njit to type checkers.
+config: Any = numba.config
+njit: Any = numba.njit
+
 PACKAGE = Path(__file__).parent
 PREFIX = "compiled-"
+# The files whose functions are compiled into the kernels of other files.
+SHARED = ("jit.py", "microkernel.py", "simd.py", "vectors.py")
 
 
 def _sources_digest() -> str:
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.glob("*.py")):
-        digest.update(path.read_bytes())
+    for name in SHARED:
+        digest.update((PACKAGE / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _candidates() -> list[Path]:
     """Where compiled code may be kept, the best place first."""
-    if numba.config.CACHE_DIR:
-        return [Path(numba.config.CACHE_DIR)]
+    if config.CACHE_DIR:
+        return [Path(config.CACHE_DIR)]
     user_cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     # Not a shared temporary directory: what is found there, any user may have written.
     return [PACKAGE / "__pycache__", user_cache / "tinyvision"]
@@ -74,13 +80,13 @@ if DIRECTORY is not None:
 def _compile(function: Callable, **options: Any) -> Any:
     """numba.njit that keeps the code in DIRECTORY; Numba reads CACHE_DIR only while decorating."""
     if DIRECTORY is None:
-        return numba.njit(function, **options)
-    users_directory = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(DIRECTORY)
+        return njit(function, **options)
+    users_directory = config.CACHE_DIR
+    config.CACHE_DIR = str(DIRECTORY)
     try:
-        return numba.njit(function, cache=True, **options)
+        return njit(function, cache=True, **options)
     finally:
-        numba.config.CACHE_DIR = users_directory
+        config.CACHE_DIR = users_directory
 
 
 def jit(function: Callable) -> Any:
@@ -94,7 +100,7 @@ def jit_part(function: Callable) -> Any:
     It need not count references to the arrays it gets, which would cost more than a short run of
     pixels does. Its code is kept with the kernels that call it.
     """
-    return numba.njit(function, nogil=True, error_model="numpy", _nrt=False)
+    return njit(function, nogil=True, error_model="numpy", _nrt=False)
 
 
 def jit_parallel(function: Callable) -> Any:

@@ -15,8 +15,19 @@ one byte instead of the eight of an index into the image.
 import numpy as np
 from numba import prange
 
+from tinyvision.kernels import memory
 from tinyvision.kernels.avg_pool import adaptive_windows
 from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.simd import (
+    add,
+    evens,
+    lanes_of,
+    load,
+    load_between,
+    splat,
+    store_first,
+    where_greater,
+)
 from tinyvision.kernels.threads import count_chunks, launch
 
 Pair = tuple[int, int]
@@ -56,8 +67,8 @@ def max_pool2d_forward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns (output, taps). The first of equal maxima wins; NaN wins over all numbers."""
     N, C, H, W = input.shape
-    output = np.empty((N, C, *output_size), input.dtype)
-    taps = np.empty(output.shape, _taps_dtype(kernel_size))
+    output = memory.empty((N, C, *output_size), input.dtype)
+    taps = memory.empty(output.shape, _taps_dtype(kernel_size))
     if output.size > 0:
         chunks = count_chunks(N * C, 4 * output.size * kernel_size[0] * kernel_size[1])
         launch(
@@ -67,32 +78,56 @@ def max_pool2d_forward(
     return output, taps
 
 
-# The loops go over taps outside and over a row of outputs inside: the inner loop, without any
-# test for the image's edges, is one the compiler turns into vector instructions.
+# A vector holds neighbouring outputs, and the taps of their windows are compared one after the
+# other; pixels outside the image are loaded as -inf. The numbers of the winning taps are kept in a
+# second vector, as floats, so that one comparison selects in both.
 @jit
-def _max_pool(
-    chunk, chunks, input, output, taps, planes, H, W, H_out, W_out, kH, kW, sh, sw, ph, pw, dh, dw
-):
+def _max_pool(chunk, chunks, input, output, taps, planes, H, W, H_out, W_out,
+              kH, kW, sh, sw, ph, pw, dh, dw):  # fmt: skip
+    lanes, number = lanes_of(input), input.dtype.type
+    lowest, zero = splat(number(-np.inf)), splat(number(0))
+    gathered = np.empty(lanes, input.dtype)
+    # The first pixel of a window is its maximum if all are -inf; -1: it has no pixel in this row.
+    first_columns = np.full(W_out + lanes, -1, input.dtype)
+    for j in range(W_out):
+        for kw in range(kW - 1, -1, -1):
+            if 0 <= j * sw - pw + kw * dw < W:
+                first_columns[j] = kw
     for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
         for i in range(H_out):
-            best = output[(plane * H_out + i) * W_out : (plane * H_out + i + 1) * W_out]
-            best_tap = taps[(plane * H_out + i) * W_out : (plane * H_out + i + 1) * W_out]
-            best[:] = -np.inf
-            best_tap[:] = -1
-            for kh in range(kH):
-                row = i * sh - ph + kh * dh
-                if row < 0 or row >= H:
-                    continue
-                for kw in range(kW):
-                    column, tap = kw * dw - pw, kh * kW + kw
-                    first = max(0, -(column // sw))  # the outputs whose tap is inside the image
-                    last = min(W_out, (W - 1 - column) // sw + 1)
-                    start = (plane * H + row) * W + column
-                    for j in range(first, last):
-                        pixel = input[start + j * sw]
-                        wins = (pixel > best[j]) | (pixel != pixel) | (best_tap[j] < 0)
-                        best[j] = pixel if wins else best[j]
-                        best_tap[j] = tap if wins else best_tap[j]
+            at = (plane * H_out + i) * W_out
+            first_row = max(0, -((i * sh - ph) // dh))
+            for j in range(0, W_out, lanes):
+                best, best_tap = lowest, load(first_columns, j)
+                if first_row * dh + i * sh - ph >= H:
+                    best_tap = splat(number(-1))
+                elif first_row > 0:
+                    tap = add(best_tap, splat(number(first_row * kW)))
+                    best_tap = where_greater(zero, best_tap, best_tap, tap)
+                for kh in range(first_row, kH):
+                    row = i * sh - ph + kh * dh
+                    if row >= H:
+                        break
+                    for kw in range(kW):
+                        column = j * sw - pw + kw * dw
+                        start = (plane * H + row) * W + column
+                        if sw == 1:
+                            pixels = load_between(input, start, -column, W - column, lowest)
+                        elif sw == 2:
+                            low = load_between(input, start, -column, W - column, lowest)
+                            next_ = column + lanes
+                            high = load_between(input, start + lanes, -next_, W - next_, lowest)
+                            pixels = evens(low, high)
+                        else:
+                            for lane in range(lanes):
+                                inside = 0 <= column + lane * sw < W
+                                gathered[lane] = input[start + lane * sw] if inside else -np.inf
+                            pixels = load(gathered, 0)
+                        tap = splat(number(kh * kW + kw))
+                        best_tap = where_greater(pixels, best, tap, best_tap)
+                        best = where_greater(pixels, best, pixels, best)
+                store_first(output, at + j, best, W_out - j)
+                store_first(taps, at + j, best_tap, W_out - j)
 
 
 @jit_parallel
@@ -150,7 +185,7 @@ def max_pool2d_backward(
 ) -> np.ndarray:
     """Adds each output's gradient to the pixel that was its maximum."""
     N, C, H, W = input_shape
-    grad_input = np.empty(input_shape, grad_output.dtype)
+    grad_input = memory.empty(input_shape, grad_output.dtype)
     kh, kw = np.divmod(np.arange(kernel_size[0] * kernel_size[1]), kernel_size[1])
     tap_offsets = kh * dilation[0] * W + kw * dilation[1]
     chunks = count_chunks(N * C, 4 * (grad_input.size + grad_output.size))
@@ -182,13 +217,13 @@ def _max_pool_backward_parallel(
 ):
     for chunk in prange(chunks):
         _max_pool_backward(
-            np.int64(chunk), chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
-            sh, sw, ph, pw,
+            np.int64(chunk), chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W,
+            H_out, W_out, sh, sw, ph, pw,
         )  # fmt: skip
 
 
-def _taps_dtype(kernel_size: Pair) -> type:
-    return np.int8 if kernel_size[0] * kernel_size[1] <= 127 else np.int32
+def _taps_dtype(kernel_size: Pair) -> np.dtype:
+    return np.dtype(np.int8 if kernel_size[0] * kernel_size[1] <= 127 else np.int32)
 
 
 def adaptive_max_pool2d_forward_reference(
@@ -196,8 +231,8 @@ def adaptive_max_pool2d_forward_reference(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns (output, indices h * W + w of the maxima, int64)."""
     N, C, H, W = input.shape
-    output = np.empty((N, C, *output_size), input.dtype)
-    indices = np.empty(output.shape, np.int64)
+    output = memory.empty((N, C, *output_size), input.dtype)
+    indices = memory.empty(output.shape, np.dtype(np.int64))
     rows, columns = adaptive_windows(H, output_size[0]), adaptive_windows(W, output_size[1])
     for i, j in np.ndindex(*output_size):
         window = input[:, :, rows[0][i] : rows[1][i], columns[0][j] : columns[1][j]]
@@ -261,8 +296,10 @@ def adaptive_max_pool2d_backward_reference(
     """Adds each output's gradient to the pixel whose index was recorded."""
     N, C, H, W = input_shape
     grad_input = np.zeros((N * C, H * W), grad_output.dtype)
+    # (N, C, H_out, W_out) -> (N*C, H_out*W_out)
+    flat_shape = (N * C, grad_output.shape[2] * grad_output.shape[3])
     planes = np.arange(N * C)[:, None]
-    np.add.at(grad_input, (planes, indices.reshape(N * C, -1)), grad_output.reshape(N * C, -1))
+    np.add.at(grad_input, (planes, indices.reshape(flat_shape)), grad_output.reshape(flat_shape))
     return grad_input.reshape(input_shape)
 
 

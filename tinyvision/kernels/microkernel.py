@@ -8,9 +8,9 @@ rows + columns operands for rows * columns multiply-adds. Two such loops carry e
 - `outer_tile`: sums[r, v] += a[r, k] * b[k, v] with a scalar a and a vector b. Matrix product.
 - `dot_tile`: sums[r, c] += a[r, k] * b[c, k] with two vectors, whose lanes are added at the end.
 
-Where a[r, k] lies is the sum of a row's offset and a step's offset, each read from a table. That
-is the generality convolution needs: with step offsets that jump from one filter tap to the next
-it runs over an image in place, and the matrix that "im2col" would build is never built.
+The steps k need not lie evenly: where a and b are found in a step is read from tables of offsets.
+That is the generality convolution needs: with offsets that jump from one filter tap to the next it
+runs over an image as it is, and the matrix that "im2col" would build is never built.
 """
 
 from llvmlite import ir
@@ -18,12 +18,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from tinyvision.kernels.jit import jit_part
-from tinyvision.kernels.simd import (
+from tinyvision.kernels.simd import lanes_of
+from tinyvision.kernels.vectors import (
     INT,
     VECTOR_BYTES,
     VECTOR_REGISTERS,
     element_pointer,
-    lanes_of,
     llvm_scalar,
     llvm_vector,
     load_vector,
@@ -107,43 +107,46 @@ def _make_outer_tile(rows, vectors):
         C[c + i*c_row + n] =
             sum over k <= s < k + steps of A[a + i*a_row + a_steps[s]] * B[b + b_steps[s] + n]
         """
-        ints, element = types.intp, A.dtype
+        ints = types.intp
         signature = types.void(C, ints, ints, A, ints, ints, a_steps, B, ints, b_steps, ints, ints)
 
         def emit(context, builder, signature, arguments):
-            C_, c_, c_row_, A_, a_, a_row_, a_steps_, B_, b_, b_steps_, k_, steps_ = arguments
-            lanes = llvm_vector(element).count
-            start_a = element_pointer(context, builder, A, A_, a_)
-            start_b = element_pointer(context, builder, B, B_, b_)
-            start_c = element_pointer(context, builder, C, C_, c_)
-            rows_a = _row_pointers(builder, element, start_a, a_row_, rows)
-            rows_c = _row_pointers(builder, element, start_c, c_row_, rows)
-
-            def load_operands(step):
-                s = builder.add(k_, step)
-                to_a = _table_entry(context, builder, a_steps, a_steps_, s)
-                to_b = _table_entry(context, builder, b_steps, b_steps_, s)
-                first = _advance(builder, element, start_b, to_b)
-                places = [_advance(builder, element, first, _number(v * lanes)) for v in columns]
-
-                def load_a(i):
-                    place = _advance(builder, element, rows_a[i], to_a)
-                    scalar = builder.load(place, typ=llvm_scalar(element))
-                    return splat_scalar(builder, element, scalar)
-
-                return load_a, [load_vector(builder, element, place) for place in places]
-
-            columns = range(vectors)
-            sums = _accumulate(builder, element, rows, vectors, steps_, load_operands)
-            for i in range(rows):
-                for v in columns:
-                    place = _advance(builder, element, rows_c[i], _number(v * lanes))
-                    store_vector(builder, element, sums[i, v], place)
+            _emit_outer_tile(context, builder, signature.args, arguments, rows, vectors)
             return context.get_dummy_value()
 
         return signature, emit
 
     return outer_tile
+
+
+def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
+    C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps = arguments
+    element = types_[3].dtype
+    lanes = llvm_vector(element).count
+    start_c = element_pointer(context, builder, types_[0], C, c)
+    start_a = element_pointer(context, builder, types_[3], A, a)
+    start_b = element_pointer(context, builder, types_[7], B, b)
+    rows_a = _row_pointers(builder, element, start_a, a_row, rows)
+    rows_c = _row_pointers(builder, element, start_c, c_row, rows)
+
+    def load_operands(step):
+        s = builder.add(k, step)
+        to_a = _table_entry(context, builder, types_[6], a_steps, s)
+        to_b = _table_entry(context, builder, types_[9], b_steps, s)
+        first = _advance(builder, element, start_b, to_b)
+        places = [_advance(builder, element, first, _number(v * lanes)) for v in range(vectors)]
+
+        def load_a(i):
+            place = _advance(builder, element, rows_a[i], to_a)
+            return splat_scalar(builder, element, builder.load(place, typ=llvm_scalar(element)))
+
+        return load_a, [load_vector(builder, element, place) for place in places]
+
+    sums = _accumulate(builder, element, rows, vectors, steps, load_operands)
+    for i in range(rows):
+        for v in range(vectors):
+            place = _advance(builder, element, rows_c[i], _number(v * lanes))
+            store_vector(builder, element, sums[i, v], place)
 
 
 def _make_dot_tile(rows, columns):
@@ -154,46 +157,49 @@ def _make_dot_tile(rows, columns):
             sum over s < steps and the lanes l of a vector of
             A[a + i*a_row + a_steps[s] + l] * B[b + b_columns[j + n] + b_steps[s] + l]
         """
-        ints, element = types.intp, A.dtype
+        ints = types.intp
         signature = types.void(
             C, ints, ints, A, ints, ints, a_steps, B, ints, b_columns, ints, b_steps, ints
         )
 
         def emit(context, builder, signature, arguments):
-            C_, c_, c_row_, A_, a_, a_row_, a_steps_, B_, b_, columns_, j_, b_steps_, n_ = arguments
-            start_a = element_pointer(context, builder, A, A_, a_)
-            start_b = element_pointer(context, builder, B, B_, b_)
-            start_c = element_pointer(context, builder, C, C_, c_)
-            rows_a = _row_pointers(builder, element, start_a, a_row_, rows)
-            rows_c = _row_pointers(builder, element, start_c, c_row_, rows)
-            to_columns = [
-                _table_entry(context, builder, b_columns, columns_, builder.add(j_, _number(n)))
-                for n in range(columns)
-            ]
-            columns_b = [_advance(builder, element, start_b, offset) for offset in to_columns]
-
-            def load_operands(step):
-                to_a = _table_entry(context, builder, a_steps, a_steps_, step)
-                to_b = _table_entry(context, builder, b_steps, b_steps_, step)
-                places = [_advance(builder, element, column, to_b) for column in columns_b]
-
-                def load_a(i):
-                    return load_vector(
-                        builder, element, _advance(builder, element, rows_a[i], to_a)
-                    )
-
-                return load_a, [load_vector(builder, element, place) for place in places]
-
-            sums = _accumulate(builder, element, rows, columns, n_, load_operands)
-            for i in range(rows):
-                totals = sum_lanes(builder, [sums[i, n] for n in range(columns)])
-                before = load_vector(builder, element, rows_c[i], totals.type)
-                store_vector(builder, element, builder.fadd(before, totals), rows_c[i])
+            _emit_dot_tile(context, builder, signature.args, arguments, rows, columns)
             return context.get_dummy_value()
 
         return signature, emit
 
     return dot_tile
+
+
+def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
+    C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, j, b_steps, steps = arguments
+    element = types_[3].dtype
+    start_c = element_pointer(context, builder, types_[0], C, c)
+    start_a = element_pointer(context, builder, types_[3], A, a)
+    start_b = element_pointer(context, builder, types_[7], B, b)
+    rows_a = _row_pointers(builder, element, start_a, a_row, rows)
+    rows_c = _row_pointers(builder, element, start_c, c_row, rows)
+    to_columns = [
+        _table_entry(context, builder, types_[9], b_columns, builder.add(j, _number(n)))
+        for n in range(columns)
+    ]
+    columns_b = [_advance(builder, element, start_b, offset) for offset in to_columns]
+
+    def load_operands(step):
+        to_a = _table_entry(context, builder, types_[6], a_steps, step)
+        to_b = _table_entry(context, builder, types_[11], b_steps, step)
+        places = [_advance(builder, element, column, to_b) for column in columns_b]
+
+        def load_a(i):
+            return load_vector(builder, element, _advance(builder, element, rows_a[i], to_a))
+
+        return load_a, [load_vector(builder, element, place) for place in places]
+
+    sums = _accumulate(builder, element, rows, columns, steps, load_operands)
+    for i in range(rows):
+        totals = sum_lanes(builder, [sums[i, n] for n in range(columns)])
+        before = load_vector(builder, element, rows_c[i], totals.type)
+        store_vector(builder, element, builder.fadd(before, totals), rows_c[i])
 
 
 outer_max, outer_max_narrow = _make_outer_tile(MAX_ROWS, 2), _make_outer_tile(MAX_ROWS, 1)

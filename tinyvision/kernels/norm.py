@@ -17,6 +17,7 @@ Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
 import numpy as np
 from numba import prange
 
+from tinyvision.kernels import memory
 from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
 from tinyvision.kernels.simd import (
     add,
@@ -84,7 +85,7 @@ def batch_norm_forward(
 ) -> Arrays4:
     """Returns (output, mean, var, rstd)."""
     N, C, L = input.shape
-    output = np.empty(input.shape, input.dtype)
+    output = memory.empty(input.shape, input.dtype)
     mean, var, rstd = (np.empty(C, input.dtype) for _ in range(3))
     weight = np.ones(C, input.dtype) if weight is None else weight
     bias = np.zeros(C, input.dtype) if bias is None else bias
@@ -146,7 +147,9 @@ def _sums_about(array, start, count, centre):
 @jit_parallel
 def _normalize_parallel(chunks, input, weight, bias, output, mean, var, rstd, N, C, L, eps):
     for chunk in prange(chunks):
-        _normalize(np.int64(chunk), chunks, input, weight, bias, output, mean, var, rstd, N, C, L, eps)
+        _normalize(
+            np.int64(chunk), chunks, input, weight, bias, output, mean, var, rstd, N, C, L, eps
+        )
 
 
 def batch_norm_backward(
@@ -158,7 +161,7 @@ def batch_norm_backward(
 ) -> Arrays3:
     """Returns (grad_input, grad_weight, grad_bias)."""
     N, C, L = input.shape
-    grad_input = np.empty(input.shape, input.dtype)
+    grad_input = memory.empty(input.shape, input.dtype)
     grad_weight, grad_bias = np.empty(C, input.dtype), np.empty(C, input.dtype)
     weight = np.ones(C, input.dtype) if weight is None else weight
     chunks = count_chunks(C, 8 * input.size)
@@ -223,6 +226,6 @@ def _normalize_backward_parallel(
 ):
     for chunk in prange(chunks):
         _normalize_backward(
-            np.int64(chunk), chunks, grad_output, input, weight, mean, rstd, grad_input, grad_weight,
-            grad_bias, N, C, L,
+            np.int64(chunk), chunks, grad_output, input, weight, mean, rstd,
+            grad_input, grad_weight, grad_bias, N, C, L,
         )  # fmt: skip

@@ -13,12 +13,14 @@ killed when it starts a loop: hence a forked child stays on one thread.
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numba
 
 _launch_lock = threading.Lock()
 _in_forked_child = False
-_num_threads = numba.config.NUMBA_NUM_THREADS
+_config: Any = numba.config
+_num_threads = _config.NUMBA_NUM_THREADS
 
 
 def set_num_threads(n: int) -> None:
@@ -36,7 +38,7 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"set_num_threads: expected an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError(f"set_num_threads: expected a positive number, but got {n}")
-    _num_threads = min(n, numba.config.NUMBA_NUM_THREADS)
+    _num_threads = min(n, _config.NUMBA_NUM_THREADS)
 
 
 def get_num_threads() -> int:

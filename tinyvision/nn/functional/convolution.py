@@ -35,7 +35,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     check_float("linear", input)
     _check_linear_shapes(input, weight, bias)
     if weight.ndim == 1:
-        return Linear.apply(input, weight.unsqueeze(0), None).squeeze(-1)
+        return input.matmul(weight)
     return Linear.apply(input, weight, bias)
 
 

@@ -1,0 +1,189 @@
+"""Threads, processes and environment variables: the kernels in processes of their own."""
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
+
+from tinyvision import kernels
+from tinyvision.kernels import jit, threads
+
+
+def _run(script, **environment):
+    """Run a script in a new process; its output. Keeps the cache of compiled kernels."""
+    process = subprocess.run(
+        [sys.executable, "-W", "default", "-c", script],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout + process.stderr
+
+
+# Several shapes, so that the work is shared out by images, by channels and by parts.
+DIGESTS = """
+import hashlib, numpy as np
+from tinyvision import kernels
+def digest():
+    rng, sha = np.random.default_rng(0), hashlib.sha256()
+    for N, C, C_out, G in [(1, 16, 40, 1), (3, 16, 33, 1), (7, 8, 6, 2), (33, 3, 8, 1)]:
+        x = rng.standard_normal((N, C, 30, 21)).astype(np.float32)
+        w = rng.standard_normal((C_out, C // G, 3, 3)).astype(np.float32)
+        others = (2, 1), (1, 1), (1, 1), G
+        y = kernels.conv2d_forward(x, w, None, *others)
+        results = [y, *kernels.conv2d_backward(y, x, w, *others, True, True, True)]
+        results += kernels.batch_norm_forward(y.reshape(N, C_out, -1), None, None, 1e-5)
+        results += kernels.max_pool2d_forward(x, (2, 2), (2, 2), (0, 0), (1, 1), (15, 10))
+        for a in results:
+            sha.update(a.tobytes())
+    return sha.hexdigest()
+"""
+
+
+def test_kernels_give_equal_bits_on_any_number_of_threads():
+    script = DIGESTS + (
+        "digests = []\n"
+        "for n in (1, 2, 3, 4):\n"
+        "    kernels.set_num_threads(n)\n"
+        "    digests.append(digest())\n"
+        "assert kernels.get_num_threads() == 4\n"
+        "print(len(set(digests)))\n"
+    )
+    assert _run(script, NUMBA_NUM_THREADS="4").split() == ["1"]
+
+
+def test_kernels_run_in_a_forked_child():
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork on this system")
+    script = DIGESTS + (
+        "import os\n"
+        "kernels.set_num_threads(2)\n"
+        "expected = digest()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if digest() == expected and kernels.get_num_threads() == 1 else 1)\n"
+        "print(os.waitpid(child, 0)[1])\n"
+    )
+    output = _run(script, NUMBA_NUM_THREADS="2", PYTHONWARNINGS="ignore")
+    assert output.split()[0] == "0"
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_kernels_run_in_several_python_threads_at_once(layer):
+    script = DIGESTS + (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "kernels.set_num_threads(2)\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    digests = set(pool.map(lambda _: digest(), range(12)))\n"
+        "print(len(digests))\n"
+    )
+    output = _run(script, NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER=layer)
+    assert output.split() == ["1"]
+
+
+def test_set_num_threads_is_pytorchs():
+    before = threads.get_num_threads()
+    try:
+        threads.set_num_threads(1)
+        assert threads.get_num_threads() == 1
+        threads.set_num_threads(10**6)  # more than there are: all of them
+        assert threads.get_num_threads() == before
+        with pytest.raises(RuntimeError, match="expected a positive number, but got 0"):
+            threads.set_num_threads(0)
+        with pytest.raises(TypeError, match="expected an int, but got float"):
+            threads.set_num_threads(2.0)
+    finally:
+        threads.set_num_threads(before)
+
+
+IS_REFERENCE = (
+    "import numpy as np\n"
+    "from tinyvision import kernels\n"
+    "from tinyvision.kernels import conv\n"
+    "print(kernels.conv2d_forward is conv.conv2d_forward_reference)\n"
+    "print(kernels.erf(np.zeros(3)).sum())\n"
+)
+
+
+def test_kernels_choice_reference_selects_the_twins():
+    assert _run(IS_REFERENCE, TINYVISION_KERNELS="reference").split() == ["True", "0.0"]
+    assert _run(IS_REFERENCE, NUMBA_DISABLE_JIT="1").split() == ["True", "0.0"]
+    assert _run(IS_REFERENCE, TINYVISION_KERNELS="fast").split() == ["False", "0.0"]
+
+
+def test_kernels_choice_unknown_raises():
+    script = "try:\n    import tinyvision.kernels\nexcept ValueError as error:\n    print(error)\n"
+    assert "must be 'fast' or 'reference', but is 'quick'" in _run(
+        script, TINYVISION_KERNELS="quick"
+    )
+
+
+def test_kernels_cache_that_cannot_be_written_warns_and_works(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    output = _run(IS_REFERENCE, NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"))
+    assert "no directory is writable for compiled kernels" in output
+    assert "0.0" in output
+
+
+def test_kernels_cache_is_used_and_leaves_numbas_setting_alone(tmp_path):
+    script = (
+        "import numba, numpy as np\n"
+        "from tinyvision.kernels import elementwise\n"
+        "elementwise.erf(np.zeros(3))\n"
+        "print(sum(elementwise._erf.stats.cache_hits.values()), numba.config.CACHE_DIR)\n"
+    )
+    for hits in ("0", "1"):
+        output = _run(script, NUMBA_CACHE_DIR=str(tmp_path))
+        assert output.split() == [hits, str(tmp_path)]
+
+
+def test_kernels_cache_depends_on_all_files_that_kernels_share():
+    for info in pkgutil.iter_modules(kernels.__path__):
+        names = vars(importlib.import_module(f"tinyvision.kernels.{info.name}"))
+        for kernel in [value for value in names.values() if isinstance(value, Dispatcher)]:
+            home = kernel.__module__.rpartition(".")[2]
+            if home == info.name:
+                for part in [names.get(name) for name in kernel.py_func.__code__.co_names]:
+                    if isinstance(part, Dispatcher | _Intrinsic):
+                        file = part.__module__.rpartition(".")[2]
+                        assert file == home or f"{file}.py" in jit.SHARED, (kernel, part)
+
+
+COMPARE = """
+import numpy as np
+from tinyvision.kernels import conv, max_pool, simd
+rng = np.random.default_rng(0)
+x = rng.standard_normal((3, 5, 13, 19)).astype(np.float32)
+w = rng.standard_normal((11, 5, 3, 3)).astype(np.float32)
+for others in [((1, 1), (1, 1), (1, 1), 1), ((2, 2), (0, 1), (1, 2), 1)]:
+    y = conv.conv2d_forward(x, w, None, *others)
+    np.testing.assert_allclose(
+        y, conv.conv2d_forward_reference(x, w, None, *others), rtol=1e-4, atol=1e-4)
+    backward = conv.conv2d_backward(y, x, w, *others, True, True, True)
+    reference = conv.conv2d_backward_reference(y, x, w, *others, True, True, True)
+    for actual, expected in zip(backward, reference):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-2)
+pool = (x, (3, 2), (2, 1), (1, 1), (1, 1), (7, 20))
+for a, b in zip(max_pool.max_pool2d_forward(*pool), max_pool.max_pool2d_forward_reference(*pool)):
+    np.testing.assert_array_equal(a, b)
+print(simd.VECTOR_BYTES)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, features, vector_bytes",
+    [("generic", "", "16"), ("haswell", "+avx,+avx2,+fma", "32")],
+)
+def test_kernels_follow_the_cpu_they_are_compiled_for(name, features, vector_bytes):
+    if os.uname().machine != "x86_64":
+        pytest.skip("these are names of x86 CPUs")
+    output = _run(COMPARE, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=features)
+    assert output.split() == [vector_bytes]
