@@ -75,7 +75,10 @@ def main():
     parser.add_argument("--model", choices=["classic", "strong"], default="classic")
     args = parser.parse_args()
     strong = args.model == "strong"
-    common.start(args, epochs=10, batch_size=128 if strong else 64, lr=0.1 if strong else 0.02)
+    if strong:
+        common.start(args, epochs=8, batch_size=128, lr=0.1)
+    else:
+        common.start(args, epochs=10, batch_size=64, lr=0.02)
     ctrl_c = common.CtrlC()
 
     train_loader, test_loader = load_data(args)

@@ -72,11 +72,12 @@ def main():
     parser = common.options(__doc__, checkpoint="out/mnist_cnn.ckpt")
     parser.add_argument("--recipe", choices=["plain", "best"], default="plain")
     args = parser.parse_args()
-    common.start(args, epochs=12 if args.recipe == "best" else 4, batch_size=128, lr=0.1)
+    best = args.recipe == "best"
+    common.start(args, epochs=12 if best else 4, batch_size=128, lr=0.1)
     ctrl_c = common.CtrlC()
 
     train_loader, test_loader = load_data(args)
-    model = best_cnn() if args.recipe == "best" else PlainCNN()
+    model = best_cnn() if best else PlainCNN()
     optimizer = optim.SGD(
         model.parameters(), lr=args.lr, momentum=0.9, weight_decay=5e-4, nesterov=True
     )

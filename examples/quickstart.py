@@ -23,14 +23,14 @@ class DigitsCNN(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 32, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=3, padding=1)
-        self.fc1 = nn.Linear(64 * 4 * 4, 64)
-        self.fc2 = nn.Linear(64, 10)
+        self.dropout = nn.Dropout(0.5)
+        self.fc = nn.Linear(64 * 4 * 4, 10)
 
     def forward(self, x):  # (N, 1, 8, 8)
         x = F.relu(self.conv1(x))  # (N, 32, 8, 8)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # (N, 64, 4, 4)
-        x = F.relu(self.fc1(x.flatten(1)))  # (N, 64)
-        return self.fc2(x)  # (N, 10), one score per class
+        x = self.dropout(x.flatten(1))  # (N, 1024), half of them zero while training
+        return self.fc(x)  # (N, 10), one score per class
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
     common.start(args, epochs=15, batch_size=32, lr=0.003)
     ctrl_c = common.CtrlC()
 
-    to_input = data.Compose([data.ToTensor(), data.Normalize((0.0191,), (0.0236,))])
+    to_input = data.Compose([data.ToTensor(), data.Normalize((0.304,), (0.376,))])
     train_set = data.Digits(train=True, transform=to_input)
     test_set = data.Digits(train=False, transform=to_input)
     generator = tv.Generator().manual_seed(args.seed)
@@ -116,12 +116,12 @@ def draw_predictions(figure, model, test_set, rows=4, columns=7):
         probabilities = F.softmax(model(images), dim=1).numpy()
     predicted, labels = probabilities.argmax(axis=1), labels.numpy()
     wrong, correct = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
-    # The digits are sorted by nothing in particular; these are spread over the whole test set.
+    # The right answers shown come from all over the test set.
     spread = correct[np.linspace(0, len(correct) - 1, rows * columns).astype(int)]
     shown = np.concatenate([wrong[: rows * columns // 2], spread])[: rows * columns]
     figure.suptitle(f"{len(correct)} of {len(labels)} test digits recognised")
     for axes, i in zip(figure.subplots(rows, columns).flat, shown, strict=True):
-        axes.imshow(test_set.data[i], cmap="gray_r", vmin=0, vmax=16)
+        axes.imshow(test_set.data[i], cmap="gray_r", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("lightgray")
         if predicted[i] == labels[i]:

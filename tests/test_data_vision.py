@@ -246,7 +246,7 @@ def test_digits_splits_are_disjoint_whole_and_stratified():
     train, test = Digits(train=True), Digits(train=False)
     assert len(train) == 1438 and len(test) == 359
     assert train.data.shape == (1438, 8, 8) and train.data.dtype == np.uint8
-    assert train.data.max() == 16 and train.targets.dtype == np.int64
+    assert train.data.max() == 255 and train.targets.dtype == np.int64
     share = np.bincount(test.targets) / np.bincount(np.r_[train.targets, test.targets])
     assert share.min() > 0.19 and share.max() < 0.21
     # All 1,797 images are distinct, so the two parts share none.
@@ -257,13 +257,14 @@ def test_digits_is_the_published_data():
     train, test = Digits(train=True), Digits(train=False)
     counts = np.bincount(np.r_[train.targets, test.targets])
     assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
-    assert train.data[0, 0].tolist() == [0, 0, 5, 13, 9, 1, 0, 0] and train.targets[0] == 0
+    published = [0, 0, 5, 13, 9, 1, 0, 0]
+    assert train.data[0, 0].tolist() == [v * 255 // 16 for v in published] and train.targets[0] == 0
 
 
 def test_digits_documented_normalisation_is_right():
     scaled = Digits(train=True).data / 255
-    assert scaled.mean() == pytest.approx(0.0191, abs=5e-5)
-    assert scaled.std() == pytest.approx(0.0236, abs=5e-5)
+    assert scaled.mean() == pytest.approx(0.304, abs=5e-4)
+    assert scaled.std() == pytest.approx(0.376, abs=5e-4)
 
 
 def test_vision_dataset_batches_go_through_subsets():

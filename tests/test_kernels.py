@@ -169,6 +169,23 @@ def _erf(draw):
     return (draw.array((draw.integer(0, 3), draw.integer(1, 40))) * scale,)
 
 
+def _linear_arguments(draw):
+    # Around the sizes of vectors and blocks, and few or many rows, which are done differently.
+    M, K, N = (draw.choice(0, 1, 2, 7, 8, 9, 16, 17, 31, 65, 129, 257) for _ in range(3))
+    return draw.array((M, K)), draw.array((N, K))
+
+
+def _linear_forward(draw):
+    input, weight = _linear_arguments(draw)
+    return input, weight, draw.choice(None, draw.array(weight.shape[:1]))
+
+
+def _linear_backward(draw):
+    input, weight = _linear_arguments(draw)
+    needs = (draw.choice(True, True, False) for _ in range(3))
+    return draw.array((len(input), len(weight))), input, weight, *needs
+
+
 def _relu_forward(draw):
     x = np.array(draw.array((draw.integer(0, 3), draw.integer(1, 40))))
     for value in (np.nan, 0.0, -0.0):
@@ -193,6 +210,8 @@ ARGUMENTS = {
     "conv2d_backward": _conv2d_backward,
     "conv2d_forward": _conv2d_forward,
     "erf": _erf,
+    "linear_backward": _linear_backward,
+    "linear_forward": _linear_forward,
     "max_pool2d_backward": _max_pool2d_backward,
     "max_pool2d_forward": _max_pool2d_forward,
     "relu_backward": _relu_backward,
@@ -218,7 +237,7 @@ def _assert_same(actual, expected):
 
 
 def test_kernel_pairs_are_all_compared():
-    assert len(PAIRS) >= 15
+    assert len(PAIRS) >= 17
     assert set(PAIRS) == set(ARGUMENTS)
 
 

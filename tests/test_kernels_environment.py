@@ -41,6 +41,9 @@ def digest():
         results = [y, *kernels.conv2d_backward(y, x, w, *others, True, True, True)]
         results += kernels.batch_norm_forward(y.reshape(N, C_out, -1), None, None, 1e-5)
         results += kernels.max_pool2d_forward(x, (2, 2), (2, 2), (0, 0), (1, 1), (15, 10))
+        rows = x.reshape(N * C, -1)
+        products = kernels.linear_forward(rows, rows, None)
+        results += [products, *kernels.linear_backward(products, rows, rows, True, True, True)]
         for a in results:
             sha.update(a.tobytes())
     return sha.hexdigest()
@@ -158,7 +161,7 @@ def test_kernels_cache_depends_on_all_files_that_kernels_share():
 
 COMPARE = """
 import numpy as np
-from tinyvision.kernels import conv, max_pool, simd
+from tinyvision.kernels import conv, linear, max_pool, simd
 rng = np.random.default_rng(0)
 x = rng.standard_normal((3, 5, 13, 19)).astype(np.float32)
 w = rng.standard_normal((11, 5, 3, 3)).astype(np.float32)
@@ -173,6 +176,14 @@ for others in [((1, 1), (1, 1), (1, 1), 1), ((2, 2), (0, 1), (1, 2), 1)]:
 pool = (x, (3, 2), (2, 1), (1, 1), (1, 1), (7, 20))
 for a, b in zip(max_pool.max_pool2d_forward(*pool), max_pool.max_pool2d_forward_reference(*pool)):
     np.testing.assert_array_equal(a, b)
+for M, K, N in [(7, 35, 19), (70, 35, 139)]:
+    x, w, g = (rng.standard_normal(s).astype(np.float32) for s in [(M, K), (N, K), (M, N)])
+    y = linear.linear_forward(x, w, None)
+    np.testing.assert_allclose(y, linear.linear_forward_reference(x, w, None), 1e-4, 1e-4)
+    backward = linear.linear_backward(g, x, w, True, True, True)
+    reference = linear.linear_backward_reference(g, x, w, True, True, True)
+    for actual, expected in zip(backward, reference):
+        np.testing.assert_allclose(actual, expected, 1e-4, 1e-4)
 print(simd.VECTOR_BYTES)
 """
 

@@ -1,4 +1,4 @@
-"""The loops that take the time, on ndarrays: convolution, pooling, normalisation.
+"""The loops that take the time, on ndarrays: convolution, linear maps, pooling, normalisation.
 
 Every kernel comes twice: `name_reference`, in plain NumPy, is the version to read; `name`, compiled
 by Numba, computes the same faster. TINYVISION_KERNELS=reference, read when this package is first
@@ -34,6 +34,12 @@ from tinyvision.kernels.conv import (
     conv2d_forward_reference,
 )
 from tinyvision.kernels.elementwise import erf, erf_reference
+from tinyvision.kernels.linear import (
+    linear_backward,
+    linear_backward_reference,
+    linear_forward,
+    linear_forward_reference,
+)
 from tinyvision.kernels.max_pool import (
     adaptive_max_pool2d_backward,
     adaptive_max_pool2d_backward_reference,
@@ -70,6 +76,8 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     conv2d_backward = conv2d_backward_reference
     conv2d_forward = conv2d_forward_reference
     erf = erf_reference
+    linear_backward = linear_backward_reference
+    linear_forward = linear_forward_reference
     max_pool2d_backward = max_pool2d_backward_reference
     max_pool2d_forward = max_pool2d_forward_reference
     relu_backward = relu_backward_reference
@@ -88,6 +96,8 @@ __all__ = [
     "conv2d_forward",
     "erf",
     "get_num_threads",
+    "linear_backward",
+    "linear_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
     "max_pool2d_indices",

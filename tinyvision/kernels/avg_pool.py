@@ -17,6 +17,7 @@ from numba import prange
 
 from tinyvision.kernels import memory
 from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.simd import sum_run
 from tinyvision.kernels.threads import count_chunks, launch
 
 Pair = tuple[int, int]
@@ -213,7 +214,7 @@ def _mean_of_windows(
     sizes: np.ndarray,
 ) -> np.ndarray:
     N, C, H, W = input.shape
-    output = np.empty((N, C, *sizes.shape), input.dtype)
+    output = memory.empty((N, C, *sizes.shape), input.dtype)
     chunks = count_chunks(N * C, 4 * max(input.size, output.size))
     launch(
         _means, _means_parallel, chunks, flat(input), output.reshape(-1), top, bottom, left, right,
@@ -229,9 +230,13 @@ def _means(chunk, chunks, input, output, top, bottom, left, right, sizes, planes
         for i in range(top.size):
             for j in range(left.size):
                 total = input.dtype.type(0)
-                for h in range(top[i], bottom[i]):
-                    for at in range((plane * H + h) * W + left[j], (plane * H + h) * W + right[j]):
-                        total += input[at]
+                if right[j] - left[j] == W:  # whole rows are one run, as in global pooling
+                    start = (plane * H + top[i]) * W
+                    total = sum_run(input, start, (bottom[i] - top[i]) * W)
+                else:
+                    for row in range(plane * H + top[i], plane * H + bottom[i]):
+                        for at in range(row * W + left[j], row * W + right[j]):
+                            total += input[at]
                 output[plane * sizes.size + window] = total / sizes[window]
                 window += 1
 

@@ -23,7 +23,7 @@ from tinyvision.kernels.simd import (
 # adds up before its lanes are summed makes that cost little, few enough for the L1 cache (vectors
 # of one channel) and the L2 cache (all planes).
 BLOCK_VECTORS = 48
-BLOCK_BYTES = 640 * 1024
+BLOCK_BYTES = 1024 * 1024
 
 
 class Sizes(NamedTuple):

@@ -25,9 +25,9 @@ from typing import NamedTuple
 import numpy as np
 
 # A band is the part of an image worked on at a time: its sums, for one block of channels, should
-# take half of a 32 KB L1 cache, and the source pixels they are made of half of a 512 KB L2 cache.
+# take half of a 32 KB L1 cache, and the source pixels they are made of half of a 1 MB L2 cache.
 BAND_PIXELS = 512
-BAND_BYTES = 256 * 1024
+BAND_BYTES = 512 * 1024
 
 Pair = tuple[int, int]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyvision import kernels
 from tinyvision.checks import broadcast_shape
 from tinyvision.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
 from tinyvision.engine.op import Node, Op
@@ -145,25 +146,19 @@ class Linear(Op):
         need_input, need_weight, _ = ctx.needs_input_grad
         ctx.shape = input.shape
         ctx.save_for_backward(input if need_weight else None, weight if need_input else None)
-        y = _rows(input) @ weight.T  # (M, in) @ (in, out)
-        if bias is not None:
-            y += bias
+        y = kernels.linear_forward(_rows(input), weight, bias)  # (M, in), (out, in) -> (M, out)
         return y.reshape(*input.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
         need_input, need_weight, need_bias = ctx.needs_input_grad
         input, weight = ctx.saved
-        grad = _rows(grad_output)  # (..., out) -> (M, out)
-        grad_input = grad_weight = grad_bias = None
-        if need_input:
-            grad_input = (grad @ weight).reshape(ctx.shape)
-        if need_weight:
-            grad_weight = grad.T @ _rows(input)
-        if need_bias:
-            # As a product, this sum over rows is several times faster than sum(axis=0), and its
-            # rounding error is smaller.
-            grad_bias = np.ones(len(grad), grad.dtype) @ grad
+        rows = None if input is None else _rows(input)  # (..., in) -> (M, in)
+        grad_input, grad_weight, grad_bias = kernels.linear_backward(
+            _rows(grad_output), rows, weight, need_input, need_weight, need_bias
+        )
+        if grad_input is not None:
+            grad_input = grad_input.reshape(ctx.shape)
         return grad_input, grad_weight, grad_bias
 
 
