@@ -18,7 +18,6 @@ import numpy as np
 from tinyvision.engine.modes import modes, no_grad
 from tinyvision.engine.op import Node
 
-
 Roots = Sequence[tuple[Any, np.ndarray]]
 """Where a pass starts: tensors and their gradients."""
 

@@ -33,7 +33,8 @@ class Gradients(TensorBase):
             )
         if value and self._data.dtype.kind != "f":
             raise RuntimeError(
-                f"only Tensors of floating point dtype can require gradients, not {self._data.dtype}"
+                "only Tensors of floating point dtype can require gradients, "
+                f"not {self._data.dtype}"
             )
         if value and self._version is None and not modes.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor is not allowed.")

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-from tinyvision.tensor.indexing import Indexing
-from tinyvision.tensor.linalg import LinearAlgebra
-from tinyvision.tensor.reductions import Reductions
 
 from tinyvision.checks import normalize_dim
 from tinyvision.dtypes import as_dtype, float32, is_floating_point
@@ -17,8 +14,11 @@ from tinyvision.ops.elementwise import Clone
 from tinyvision.printing import format_tensor
 from tinyvision.tensor.comparison import Comparison
 from tinyvision.tensor.gradients import Gradients
+from tinyvision.tensor.indexing import Indexing
 from tinyvision.tensor.inplace import InPlace
+from tinyvision.tensor.linalg import LinearAlgebra
 from tinyvision.tensor.pointwise import Pointwise
+from tinyvision.tensor.reductions import Reductions
 from tinyvision.tensor.shaping import Shaping
 
 
