@@ -108,6 +108,8 @@ def assert_same(left, right):
 
 
 def test_quickstart_learns_and_draws_a_picture(tmp_path):
+    pytest.importorskip("matplotlib", reason="of the extra `examples`")
+    pytest.importorskip("tqdm", reason="of the extra `examples`")
     finished = run("quickstart", "--epochs", "4", "--output", "new/picture.png", cwd=tmp_path)
     assert printed_accuracy(finished) > 90
     assert (tmp_path / "new/picture.png").read_bytes().startswith(b"\x89PNG")
