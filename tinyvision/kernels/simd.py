@@ -23,13 +23,16 @@ from tinyvision.kernels.vectors import (
     Vector,
     call_llvm,
     element_pointer,
+    evaluate_polynomial,
     lane_numbers,
     lanes_below,
+    largest_lane,
     llvm_vector,
     load_vector,
     masked_load,
     masked_store,
     multiply_add,
+    multiply_by_power_of_two,
     splat_scalar,
     store_vector,
     suffix,
@@ -131,6 +134,19 @@ def splat(typing_context, scalar):
 
 
 @intrinsic
+def constant(typing_context, x, value):
+    """The vector like x with the float64 `value`, rounded to x's type, in every lane."""
+
+    def emit(context, builder, signature, arguments):
+        value = arguments[1]
+        if x.element.bitwidth == 32:
+            value = builder.fptrunc(value, ir.FloatType())
+        return splat_scalar(builder, x.element, value)
+
+    return x(x, types.float64), emit
+
+
+@intrinsic
 def evens(typing_context, x, y):
     """Every second lane, from the first on, of x and then of y."""
 
@@ -203,19 +219,33 @@ def where_greater(typing_context, x, y, a, b):
 
 
 @intrinsic
-def exp2_of_integer(typing_context, x):
-    """2^x for whole numbers x for which that is a normal number: x becomes the exponent's bits."""
+def maximum(typing_context, x, y):
+    """The greater of x and y; y where one of them is not a number."""
 
     def emit(context, builder, signature, arguments):
-        bits = x.element.bitwidth
-        fraction_bits, bias = (23, 127) if bits == 32 else (52, 1023)
-        integers = ir.VectorType(ir.IntType(bits), x.lanes)
-        exponent = builder.fptosi(arguments[0], integers)
-        exponent = builder.add(exponent, ir.Constant(integers, [bias] * x.lanes))
-        shifted = builder.shl(exponent, ir.Constant(integers, [fraction_bits] * x.lanes))
-        return builder.bitcast(shifted, arguments[0].type)
+        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
 
-    return x(x), emit
+    return x(x, y), emit
+
+
+@intrinsic
+def minimum(typing_context, x, y):
+    """The smaller of x and y; y where one of them is not a number."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
+
+    return x(x, y), emit
+
+
+@intrinsic
+def times_power_of_two(typing_context, x, n):
+    """x * 2^n for whole numbers n, up to infinity and down to 0."""
+
+    def emit(context, builder, signature, arguments):
+        return multiply_by_power_of_two(builder, x.element, *arguments)
+
+    return x(x, n), emit
 
 
 @intrinsic
@@ -240,6 +270,30 @@ def total(typing_context, x):
     return x.element(x), emit
 
 
+@intrinsic
+def largest(typing_context, x):
+    """The greatest lane of x, if all are numbers."""
+
+    def emit(context, builder, signature, arguments):
+        return largest_lane(builder, arguments[0])
+
+    return x.element(x), emit
+
+
+def make_polynomial(coefficients):
+    """c[0] + c[1] * x + c[2] * x^2 + ... with the coefficients for the bits of x's type."""
+
+    @intrinsic
+    def polynomial(typing_context, x):
+        def emit(context, builder, signature, arguments):
+            values = coefficients[x.element.bitwidth]
+            return evaluate_polynomial(builder, x.element, values, arguments[0])
+
+        return x(x), emit
+
+    return polynomial
+
+
 # Built from the vocabulary ---------------------------------------------------------------------
 
 
@@ -252,13 +306,3 @@ def sum_run(array, start, count):
         totals = add(totals, load(array, i))
     rest = load_first(array, start + count // lanes * lanes, count % lanes)
     return total(add(totals, rest))
-
-
-@jit_part
-def polynomial(coefficients, x):
-    """coefficients[0] + coefficients[1] * x + coefficients[2] * x^2 + ..."""
-    last = coefficients.size - 1
-    result = splat(coefficients[last])
-    for i in range(last - 1, -1, -1):
-        result = fma(result, x, splat(coefficients[i]))
-    return result

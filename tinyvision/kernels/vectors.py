@@ -135,6 +135,50 @@ def sum_lanes(builder, values):
     return values[0]
 
 
+def largest_lane(builder, x):
+    """The greatest lane: of the two halves, of their greater lanes' halves, and so on."""
+    part = x.type.count
+    while part > 1:
+        part //= 2
+        low = builder.shuffle_vector(x, x, lane_numbers(list(range(part))))
+        high = builder.shuffle_vector(x, x, lane_numbers(list(range(part, 2 * part))))
+        x = builder.select(builder.fcmp_ordered(">", low, high), low, high)
+    return builder.extract_element(x, ir.Constant(INT32, 0))
+
+
+def evaluate_polynomial(builder, element, coefficients, x):
+    """Horner's rule: c[0] + x * (c[1] + x * (c[2] + ...))."""
+    lanes = x.type.count
+    result, *others = (ir.Constant(x.type, [c] * lanes) for c in reversed(coefficients))
+    for coefficient in others:
+        result = multiply_add(builder, element, result, x, coefficient)
+    return result
+
+
+def multiply_by_power_of_two(builder, element, x, n):
+    """x * 2^n, n being whole numbers: in two steps, as 2^n itself may not be representable.
+
+    A power of two is made from its bits: the exponent plus a bias, shifted past the fraction.
+    """
+    bits, lanes = element.bitwidth, x.type.count
+    fraction_bits, bias, limit = (23, 127, 250) if bits == 32 else (52, 1023, 2000)
+    integers = ir.VectorType(ir.IntType(bits), lanes)
+
+    def all_lanes(value, type_=integers):
+        return ir.Constant(type_, [value] * lanes)
+
+    # "Not greater" and "not less", so that NaN, whose conversion is undefined, becomes a limit.
+    most, least = all_lanes(float(limit), x.type), all_lanes(float(-limit), x.type)
+    n = builder.select(builder.fcmp_ordered("<", n, most), n, most)
+    n = builder.select(builder.fcmp_ordered(">", n, least), n, least)
+    n = builder.fptosi(n, integers)
+    half = builder.ashr(n, all_lanes(1))
+    for exponent in (half, builder.sub(n, half)):
+        power = builder.shl(builder.add(exponent, all_lanes(bias)), all_lanes(fraction_bits))
+        x = builder.fmul(x, builder.bitcast(power, x.type))
+    return x
+
+
 def lane_numbers(numbers):
     return ir.Constant(ir.VectorType(INT32, len(numbers)), numbers)
 

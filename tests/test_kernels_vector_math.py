@@ -1,0 +1,68 @@
+"""exp, exp2 and erf of vectors, against higher precision and at the ends of their range."""
+
+import math
+
+import numba
+import numpy as np
+import pytest
+
+from tinyvision.kernels import vector_math
+from tinyvision.kernels.simd import lanes_of, load_first, store_first
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="vectors exist only compiled")
+
+
+@numba.njit
+def exp_of(x, result):
+    for i in range(0, x.size, lanes_of(x)):
+        store_first(result, i, vector_math.exp(load_first(x, i, x.size - i)), x.size - i)
+
+
+@numba.njit
+def exp2_of(x, result):
+    for i in range(0, x.size, lanes_of(x)):
+        store_first(result, i, vector_math.exp2(load_first(x, i, x.size - i)), x.size - i)
+
+
+@numba.njit
+def erf_of(x, result):
+    for i in range(0, x.size, lanes_of(x)):
+        store_first(result, i, vector_math.erf(load_first(x, i, x.size - i)), x.size - i)
+
+
+def apply(function, x):
+    result = np.empty_like(x)
+    function(x, result)
+    return result
+
+
+FUNCTIONS = [(exp_of, np.exp, 80), (exp2_of, np.exp2, 120), (erf_of, np.vectorize(math.erf), 7)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("function, exact, bound", FUNCTIONS, ids=["exp", "exp2", "erf"])
+def test_vector_functions_are_within_two_units_in_the_last_place(function, exact, bound, dtype):
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.uniform(-bound, bound, 2001), random.uniform(-1, 1, 500)])
+    x = x.astype(dtype)
+    # float32 is compared with float64; float64 with what NumPy or the C library have, both good
+    # to a unit.
+    expected = exact(x.astype(np.float64))
+    error = np.abs(apply(function, x) - expected) / np.abs(expected)
+    assert error.max() < 2 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("function, exact, _", FUNCTIONS, ids=["exp", "exp2", "erf"])
+def test_vector_functions_at_the_ends_of_the_range(function, exact, _, dtype):
+    x = np.array([0, 1, -np.inf, np.inf, np.nan, 1e30, -1e30, 89, -104, 128, -150, 1025, -1080])
+    x = x.astype(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        expected = exact(x).astype(dtype)
+    np.testing.assert_allclose(apply(function, x), expected, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_underflows_gradually(dtype):
+    x = np.array([np.log(np.finfo(dtype).tiny) - 3], dtype)
+    assert 0 < apply(exp_of, x)[0] < np.finfo(dtype).tiny
