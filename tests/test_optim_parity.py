@@ -17,6 +17,15 @@ PARITY = [
     ("AdamW", dict(lr=0.02)),
     ("AdamW", dict(lr=0.02, betas=(0.5, 0.9), weight_decay=0.3, amsgrad=True)),
     ("AdamW", dict(lr=0.02, maximize=True)),
+    ("Adagrad", dict()),
+    ("Adagrad", dict(lr=0.1, lr_decay=0.1, initial_accumulator_value=0.5, weight_decay=0.1)),
+    ("Adagrad", dict(lr=0.1, eps=1e-3, maximize=True)),
+    ("RMSprop", dict()),
+    ("RMSprop", dict(lr=0.02, alpha=0.9, momentum=0.8, weight_decay=0.1)),
+    ("RMSprop", dict(lr=0.02, centered=True, eps=1e-3, maximize=True)),
+    ("RMSprop", dict(lr=0.02, centered=True, eps=1e-3, momentum=0.5)),
+    ("Adadelta", dict()),
+    ("Adadelta", dict(lr=0.5, rho=0.7, eps=1e-3, weight_decay=0.1, maximize=True)),
 ]
 
 

@@ -2,7 +2,8 @@
 
 from tinyvision.optim import lr_scheduler
 from tinyvision.optim.adam import Adam, AdamW
+from tinyvision.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinyvision.optim.optimizer import Optimizer
 from tinyvision.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]

@@ -172,6 +172,13 @@ def blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         yield tuple([a[start : start + BLOCK_SIZE] for a in flat])
 
 
+def descent_direction(p: np.ndarray, grad: np.ndarray, group: dict[str, Any]) -> np.ndarray:
+    """The gradient of what is minimised: the loss plus weight_decay / 2 * |p|^2."""
+    if group["maximize"]:
+        grad = -grad
+    return grad + group["weight_decay"] * p if group["weight_decay"] != 0 else grad
+
+
 def check_option(value: Any, text: str, below: float | None = None) -> None:
     """Require 0 <= value, and value < below if that is given.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvision.optim.optimizer import Optimizer, blocks, check_option
+from tinyvision.optim.optimizer import Optimizer, blocks, check_option, descent_direction
 from tinyvision.tensor import Tensor
 
 
@@ -59,7 +59,7 @@ class SGD(Optimizer):
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
         if group["momentum"] == 0:
             for p, grad in blocks(param._data, param.grad._data):
-                p -= float(group["lr"]) * _direction(p, grad, group)
+                p -= float(group["lr"]) * descent_direction(p, grad, group)
             return
         state = self.state[param]
         is_first = state.get("momentum_buffer") is None
@@ -68,14 +68,7 @@ class SGD(Optimizer):
         momentum = float(group["momentum"])
         share = 1.0 if is_first else 1.0 - group["dampening"]
         for p, grad, b in blocks(param._data, param.grad._data, state["momentum_buffer"]._data):
-            g = _direction(p, grad, group)
+            g = descent_direction(p, grad, group)
             b *= momentum
             b += g if share == 1.0 else share * g
             p -= float(group["lr"]) * (g + momentum * b if group["nesterov"] else b)
-
-
-def _direction(p: np.ndarray, grad: np.ndarray, group: dict[str, Any]) -> np.ndarray:
-    """The gradient of what is minimised: the loss plus weight_decay / 2 * |p|^2."""
-    if group["maximize"]:
-        grad = -grad
-    return grad + group["weight_decay"] * p if group["weight_decay"] != 0 else grad

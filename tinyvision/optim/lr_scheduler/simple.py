@@ -143,6 +143,27 @@ class ExponentialLR(LRScheduler):
         return self._present_lrs(1.0 if self._is_initial else self.gamma)
 
 
+class PolynomialLR(LRScheduler):
+    """lr = base_lr * (1 - min(t / total_iters, 1))^power."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_iters: int = 5,
+        power: float = 1.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        if self._is_initial or self.last_epoch > self.total_iters:
+            return self._present_lrs()
+        left = self.total_iters - self.last_epoch
+        return self._present_lrs((left / (left + 1)) ** self.power)
+
+
 class CosineAnnealingLR(LRScheduler):
     """lr = eta_min + (base_lr - eta_min) * (1 + cos(pi * t / T_max)) / 2.
 
