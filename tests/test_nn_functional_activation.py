@@ -26,6 +26,10 @@ ACTIVATIONS = {
     "gelu": lambda F, x: F.gelu(x),
     "gelu tanh": lambda F, x: F.gelu(x, approximate="tanh"),
     "silu": lambda F, x: F.silu(x),
+    "selu": lambda F, x: F.selu(x),
+    "hardsigmoid": lambda F, x: F.hardsigmoid(x),
+    "hardswish": lambda F, x: F.hardswish(x),
+    "mish": lambda F, x: F.mish(x),
     "sigmoid": lambda F, x: F.sigmoid(x),
     "tanh": lambda F, x: F.tanh(x),
     "softplus": lambda F, x: F.softplus(x),
@@ -38,7 +42,7 @@ ACTIVATIONS = {
 }
 
 # Where a function has a kink, finite differences disagree with any gradient.
-KINKS = (-2, -1, 0, 1, 4 / 3, 2.5, 6)
+KINKS = (-3, -2, -1, 0, 1, 4 / 3, 2.5, 3, 6)
 
 
 def values(fn, *xs):
@@ -55,6 +59,12 @@ def test_activation_values_by_hand():
     assert values(lambda x: F.gelu(x, approximate="tanh"), 1.0) == [0.8412]
     assert values(F.silu, 0.0, 1.0) == [0, round(1 / (1 + math.exp(-1)), 4)]
     assert values(F.sigmoid, 0.0) == [0.5]
+    assert values(F.selu, -1.0, 1.0) == [-1.1113, 1.0507]
+    assert values(F.hardsigmoid, -4.0, 0.0, 1.5, 4.0) == [0, 0.5, 0.75, 1]
+    assert values(F.hardswish, -4.0, 1.5, 4.0) == [0, 1.125, 4]
+    assert values(F.mish, 0.0, 1.0) == [0, 0.8651]
+    assert values(F.glu, 2.0, 3.0, 0.0, 0.0) == [1, 1.5]
+    assert values(lambda x: F.prelu(x, tv.tensor([0.5])), -1.0, 3.0) == [-0.5, 3]
     assert values(F.tanh, 0.5) == [round(math.tanh(0.5), 4)]
     assert values(F.softplus, 0.0, 30.0) == [round(math.log(2), 4), 30]
     assert values(F.logsigmoid, 0.0) == [round(-math.log(2), 4)]
@@ -127,6 +137,40 @@ def test_activation_gradient(name, shape, seed):
     assert gradcheck(lambda x: ACTIVATIONS[name](F, x), [tv.tensor(array, requires_grad=True)])
 
 
+@few
+@given(
+    N=st.integers(0, 3), C=st.integers(1, 4), rest=st.lists(st.integers(1, 3), max_size=2),
+    shared=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_prelu_and_glu_gradients(N, C, rest, shared, seed):
+    rng = np.random.default_rng(seed)
+    x = tv.tensor(rng.uniform(-7, 7, (N, C, *rest)), requires_grad=True)
+    weight = tv.tensor(rng.uniform(-1, 1, 1 if shared else C), requires_grad=True)
+    assert gradcheck(F.prelu, [x, weight])
+    pairs = tv.tensor(rng.normal(size=(N, 2 * C, *rest)), requires_grad=True)
+    assert gradcheck(lambda x: F.glu(x, 1), [pairs])
+
+
+@pytest.mark.parity
+def test_prelu_and_glu_like_pytorch():
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(3, 4, 6)).astype(np.float32)
+    weight = np.array([0.1, -2, 0, 3], np.float32)
+    for ours, theirs in [
+        (F.prelu(tv.tensor(x), tv.tensor(weight)), torch.prelu(*map(torch.tensor, (x, weight)))),
+        (F.glu(tv.tensor(x)), torch.nn.functional.glu(torch.tensor(x))),
+        (F.glu(tv.tensor(x), 1), torch.nn.functional.glu(torch.tensor(x), 1)),
+    ]:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_prelu_and_glu_refuse_sizes_that_do_not_fit():
+    with pytest.raises(RuntimeError, match="weight must have one element or one per channel"):
+        F.prelu(tv.ones(2, 3), tv.ones(2))
+    with pytest.raises(RuntimeError, match="must be even"):
+        F.glu(tv.ones(2, 3))
+
+
 def test_softmax_without_dim_warns_and_takes_pytorchs():
     with pytest.warns(UserWarning, match="Implicit dimension choice for softmax"):
         y = F.softmax(tv.ones(2, 4))
@@ -162,6 +206,8 @@ def test_activation_equals_pytorch(name, dtype):
     seed = np.linspace(1, 2, array.size).astype(dtype).reshape(array.shape)
     y.backward(tv.tensor(seed))
     z.backward(torch.tensor(seed))
+    if name == "hardsigmoid":  # PyTorch has 1 / 6 in float32, for float64 too
+        tolerance = 3e-6
     np.testing.assert_allclose(ours.grad, theirs.grad, rtol=2 * tolerance, atol=2 * tolerance)
 
 

@@ -6,8 +6,12 @@ memory. The formulas are those of the functions of the same name in nn.functiona
 
 from __future__ import annotations
 
+from typing import Any
+
 import tinyvision.nn.functional as F
+from tinyvision.creation import full
 from tinyvision.nn.module import Module
+from tinyvision.nn.parameter import Parameter
 from tinyvision.tensor import Tensor
 
 # Where a warning about a missing dim points to: past forward and Module.__call__.
@@ -44,6 +48,73 @@ class SiLU(_InplaceActivation):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
+
+
+class SELU(_InplaceActivation):
+    """scale * (x if x > 0 else alpha * (exp(x) - 1)), which keeps mean and variance."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.selu(input, self.inplace)
+
+
+class Mish(_InplaceActivation):
+    """x * tanh(softplus(x))."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, self.inplace)
+
+
+class Hardsigmoid(_InplaceActivation):
+    """x / 6 + 1 / 2, cut off at 0 and 1."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+
+class Hardswish(_InplaceActivation):
+    """x * hardsigmoid(x)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
+
+
+class PReLU(Module):
+    """x if x > 0 else weight * x, with one learned weight, or one per channel.
+
+    Source: He et al. 2015, arXiv 1502.01852.
+    """
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.init = init
+        self.weight = Parameter(full((num_parameters,), init, device=device, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class GLU(Module):
+    """The first half of x along dim, times the sigmoid of the second."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class Hardtanh(Module):

@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 
 from tinyvision import kernels
-from tinyvision.nn.functional.arguments import as_number, check_float, check_tensor
+from tinyvision.nn.functional.arguments import (
+    as_number,
+    check_float,
+    check_same_dtype,
+    check_tensor,
+)
 from tinyvision.ops.elementwise import SIGMOID, Rule, Unary
 from tinyvision.tensor import Tensor
 
@@ -97,6 +102,113 @@ def _one_above_zero(x: np.ndarray, otherwise: Any) -> np.ndarray:
     """1 where x > 0, else `otherwise`: np.where, but without its costly unpredictable branches."""
     above = (x > 0).astype(x.dtype)
     return above + (1 - above) * otherwise
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """scale * elu(x, alpha), with the two constants that keep mean 0 and variance 1 in a network.
+
+    Source: Klambauer et al. 2017, "Self-Normalizing Neural Networks", arXiv:1706.02515.
+    """
+    _check("selu", input)
+    return _apply(input, _SELU, inplace)
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+_SELU = Rule(
+    "Elu",
+    lambda x: _SELU_SCALE * (np.maximum(x, 0) + np.expm1(np.minimum(x, 0)) * _SELU_ALPHA),
+    lambda g, x: g * (_SELU_SCALE * _one_above_zero(x, np.exp(np.minimum(x, 0)) * _SELU_ALPHA)),
+)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where x > 0, else weight * x: a leaky_relu whose slope is learned.
+
+    Shapes: input (N, C, ...), weight (C,) or one number for all channels.
+    Raises: RuntimeError for another number of weights.
+
+    Source: He et al. 2015, "Delving Deep into Rectifiers", arXiv:1502.01852.
+    """
+    _check("prelu", input)
+    check_tensor("prelu", "weight", weight)
+    check_same_dtype("prelu", input, weight=weight)
+    if weight.numel() != 1:
+        C = input.shape[1] if input.ndim > 1 else 1
+        if weight.ndim != 1 or len(weight) != C:
+            raise RuntimeError(
+                f"prelu: weight must have one element or one per channel of input "
+                f"{tuple(input.shape)}, which are {C}, but its shape is {tuple(weight.shape)}"
+            )
+        weight = weight.reshape(C, *[1] * (input.ndim - 2))  # (C,) -> (C, 1, ...)
+    return input.relu() - weight * (-input).relu()
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a * sigmoid(b), a and b being the halves of x along dim.
+
+    Raises: RuntimeError if the size along dim is odd.
+
+    Source: Dauphin et al. 2016, arXiv:1612.08083.
+    """
+    _check("glu", input)
+    if input.ndim == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    if input.size(dim) % 2 != 0:
+        raise RuntimeError(
+            f"glu: the size along dim {dim} must be even, but input has shape {tuple(input.shape)}"
+        )
+    a, b = input.chunk(2, dim)
+    return a * b.sigmoid()
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x + 3, 0), 6) / 6: straight lines in place of the sigmoid.
+
+    Source: Howard et al. 2019, "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
+    """
+    _check("hardsigmoid", input)
+    return _apply(input, _HARDSIGMOID, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * hardsigmoid(x), from the same source."""
+    _check("hardswish", input)
+    return _apply(input, _HARDSWISH, inplace)
+
+
+def _gate(x: np.ndarray) -> np.ndarray:
+    return np.clip(x + 3, 0, 6) / 6
+
+
+_HARDSIGMOID = Rule("Hardsigmoid", _gate, lambda g, x: g * ((np.abs(x) < 3) / x.dtype.type(6)))
+_HARDSWISH = Rule(
+    "Hardswish",
+    lambda x: x * _gate(x),
+    lambda g, x: g * np.where(x >= 3, 1, np.where(x <= -3, 0, x / 3 + 0.5)).astype(x.dtype),
+)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * tanh(softplus(x)).
+
+    Gradient: dx = g * (t + x * sigmoid(x) * (1 - t^2)) with t = tanh(softplus(x)).
+
+    Source: Misra 2019, arXiv:1908.08681.
+    """
+    _check("mish", input)
+    return _apply(input, _MISH, inplace)
+
+
+def _mish_tanh(x: np.ndarray) -> np.ndarray:
+    return np.tanh(np.logaddexp(x, x.dtype.type(0)))
+
+
+def _mish_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    t = _mish_tanh(x)
+    return g * (t + x * SIGMOID.function(x) * (1 - t * t))
+
+
+_MISH = Rule("Mish", lambda x: x * _mish_tanh(x), _mish_backward)
 
 
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
