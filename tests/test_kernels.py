@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyvision import kernels
-from tinyvision.kernels import avg_pool, conv, elementwise, max_pool, norm
+from tinyvision.kernels import avg_pool, conv, elementwise, layer_norm, max_pool, norm
 
 
 def _pairs():
@@ -164,6 +164,24 @@ def _batch_norm_backward(draw):
     return draw.array(input.shape), input, weight, mean, rstd
 
 
+def _layer_norm_forward(draw):
+    D = draw.choice(1, 2, 7, 8, 9, 16, 33)  # around the sizes of vectors
+    input = draw.array((draw.choice(0, 1, 3, 40), D))
+    eps = draw.choice(1e-5, 0.1)
+    return (
+        input,
+        *(draw.choice(None, draw.array((D,))) for _ in range(2)),
+        eps,
+        draw.choice(True, False),
+    )
+
+
+def _layer_norm_backward(draw):
+    input, weight, _, eps, centre = _layer_norm_forward(draw)
+    _, mean, rstd = layer_norm.layer_norm_forward_reference(input, None, None, eps, centre)
+    return draw.array(input.shape), input, weight, mean, rstd, centre
+
+
 def _erf(draw):
     scale = np.asarray(draw.choice(0.1, 1, 10), draw.dtype)
     return (draw.array((draw.integer(0, 3), draw.integer(1, 40))) * scale,)
@@ -207,6 +225,8 @@ ARGUMENTS = {
     "avg_pool2d_forward": _avg_pool2d_forward,
     "batch_norm_backward": _batch_norm_backward,
     "batch_norm_forward": _batch_norm_forward,
+    "layer_norm_backward": _layer_norm_backward,
+    "layer_norm_forward": _layer_norm_forward,
     "conv2d_backward": _conv2d_backward,
     "conv2d_forward": _conv2d_forward,
     "erf": _erf,

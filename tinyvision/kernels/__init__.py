@@ -34,6 +34,12 @@ from tinyvision.kernels.conv import (
     conv2d_forward_reference,
 )
 from tinyvision.kernels.elementwise import erf, erf_reference
+from tinyvision.kernels.layer_norm import (
+    layer_norm_backward,
+    layer_norm_backward_reference,
+    layer_norm_forward,
+    layer_norm_forward_reference,
+)
 from tinyvision.kernels.linear import (
     linear_backward,
     linear_backward_reference,
@@ -76,6 +82,8 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     conv2d_backward = conv2d_backward_reference
     conv2d_forward = conv2d_forward_reference
     erf = erf_reference
+    layer_norm_backward = layer_norm_backward_reference
+    layer_norm_forward = layer_norm_forward_reference
     linear_backward = linear_backward_reference
     linear_forward = linear_forward_reference
     max_pool2d_backward = max_pool2d_backward_reference
@@ -96,6 +104,8 @@ __all__ = [
     "conv2d_forward",
     "erf",
     "get_num_threads",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "linear_backward",
     "linear_forward",
     "max_pool2d_backward",

@@ -30,6 +30,7 @@ from tinyvision.kernels.simd import (
     store_first,
     sub,
     sum_run,
+    sums_about,
     total,
 )
 from tinyvision.kernels.threads import count_chunks, launch
@@ -108,7 +109,7 @@ def _normalize(chunk, chunks, input, weight, bias, output, mean, var, rstd, N, C
         mean[c] = sum_c / (N * L)
         rest, squares = 0.0, 0.0
         for n in range(N):
-            rest_n, squares_n = _sums_about(input, (n * C + c) * L, L, mean[c])
+            rest_n, squares_n = sums_about(input, (n * C + c) * L, L, mean[c])
             rest += rest_n
             squares += squares_n
         # What rounding the mean to float32 left over; it matters when the mean is large.
@@ -124,24 +125,6 @@ def _normalize(chunk, chunks, input, weight, bias, output, mean, var, rstd, N, C
             i, left = start + L // lanes * lanes, L % lanes
             last = fma(sub(load_first(input, i, left), centre), scale, shift)
             store_first(output, i, last, left)
-
-
-@jit_part
-def _sums_about(array, start, count, centre):
-    """The sums of array - centre and of its square over a run of the array."""
-    lanes = lanes_of(array)
-    centres, zero = splat(centre), array.dtype.type(0)
-    sums, squares = splat(zero), splat(zero)
-    for i in range(start, start + count - lanes + 1, lanes):
-        difference = sub(load(array, i), centres)
-        sums = add(sums, difference)
-        squares = fma(difference, difference, squares)
-    sum_, square = total(sums), total(squares)
-    for i in range(start + count // lanes * lanes, start + count):
-        difference_ = array[i] - centre
-        sum_ += difference_
-        square += difference_ * difference_
-    return sum_, square
 
 
 @jit_parallel

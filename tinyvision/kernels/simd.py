@@ -306,3 +306,38 @@ def sum_run(array, start, count):
         totals = add(totals, load(array, i))
     rest = load_first(array, start + count // lanes * lanes, count % lanes)
     return total(add(totals, rest))
+
+
+@jit_part
+def sums_about(array, start, count, centre):
+    """The sums of array - centre and of its square over a run of the array."""
+    lanes = lanes_of(array)
+    centres, zero = splat(centre), array.dtype.type(0)
+    sums, squares = splat(zero), splat(zero)
+    for i in range(start, start + count - lanes + 1, lanes):
+        difference = sub(load(array, i), centres)
+        sums = add(sums, difference)
+        squares = fma(difference, difference, squares)
+    sum_, square = total(sums), total(squares)
+    for i in range(start + count // lanes * lanes, start + count):
+        difference_ = array[i] - centre
+        sum_ += difference_
+        square += difference_ * difference_
+    return sum_, square
+
+
+@jit_part
+def load_part(array, offset, left):
+    """The next vector of the `left` values that begin at the offset; 0 in lanes beyond them."""
+    if left >= lanes_of(array):
+        return load(array, offset)
+    return load_first(array, offset, left)
+
+
+@jit_part
+def store_part(array, offset, value, left):
+    """array[offset : offset + min(lanes, left)] = the first lanes of value"""
+    if left >= lanes_of(array):
+        store(array, offset, value)
+    else:
+        store_first(array, offset, value, left)

@@ -44,6 +44,7 @@ from tinyvision.nn.loss import (
     SmoothL1Loss,
 )
 from tinyvision.nn.module import Module
+from tinyvision.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 
@@ -63,12 +64,14 @@ __all__ = [
     "Flatten",
     "GELU",
     "GLU",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "HuberLoss",
     "Identity",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -83,6 +86,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "ParameterList",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "SELU",

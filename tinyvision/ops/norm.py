@@ -1,4 +1,4 @@
-"""Normalization over a batch."""
+"""Normalization over a batch, and over the features of each example."""
 
 from __future__ import annotations
 
@@ -52,3 +52,57 @@ class BatchNorm(Op):
 def _with_one_length(x: np.ndarray) -> np.ndarray:
     # (N, C, H, W) -> (N, C, H*W)
     return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+class LayerNorm(Op):
+    """y = weight * (x - mean) / sqrt(var + eps) + bias, mean and variance being those of a row.
+
+    A row is what the last dims, `size` values together, hold. With centre=False the mean is taken
+    to be 0, which is RMS normalization. weight and bias may be None.
+
+    Shapes: x and y (..., *S) for weight and bias of shape S.
+    Gradients, with z = (x - mean) * rstd and h = g * weight: dx = rstd * (h - mean(h) -
+    z mean(h z)), without mean(h) if not centred; dweight = sum(g z), dbias = sum(g) over the rows.
+
+    Source: Ba, Kiros and Hinton, 2016, arXiv:1607.06450.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node,
+        x: np.ndarray,
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        *,
+        size: int,
+        eps: float,
+        centre: bool,
+    ) -> np.ndarray:
+        ctx.size, ctx.centre = size, centre
+        y, mean, rstd = kernels.layer_norm_forward(
+            _rows(x, size), _row(weight), _row(bias), eps, centre
+        )
+        ctx.save_for_backward(x, weight, mean, rstd)
+        ctx.bias_shape = None if bias is None else bias.shape
+        return y.reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
+        x, weight, mean, rstd = ctx.saved
+        grad_x, grad_weight, grad_bias = kernels.layer_norm_backward(
+            _rows(grad_output, ctx.size), _rows(x, ctx.size), _row(weight), mean, rstd, ctx.centre
+        )
+        return (
+            grad_x.reshape(x.shape),
+            None if weight is None else grad_weight.reshape(weight.shape),
+            None if ctx.bias_shape is None else grad_bias.reshape(ctx.bias_shape),
+        )
+
+
+def _rows(x: np.ndarray, size: int) -> np.ndarray:
+    # (..., *S) -> (M, D)
+    return x.reshape(x.size // size if size else 0, size)
+
+
+def _row(parameter: np.ndarray | None) -> np.ndarray | None:
+    return None if parameter is None else parameter.reshape(-1)

@@ -25,7 +25,13 @@ from tinyvision.nn.functional.activation import (
 from tinyvision.nn.functional.convolution import conv2d, linear
 from tinyvision.nn.functional.dropout import dropout, dropout2d
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
-from tinyvision.nn.functional.normalization import batch_norm, normalize
+from tinyvision.nn.functional.normalization import (
+    batch_norm,
+    group_norm,
+    layer_norm,
+    normalize,
+    rms_norm,
+)
 from tinyvision.nn.functional.padding import one_hot, pad
 from tinyvision.nn.functional.pooling import (
     adaptive_avg_pool2d,
@@ -56,11 +62,13 @@ __all__ = [
     "elu",
     "gelu",
     "glu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "huber_loss",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -75,6 +83,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",

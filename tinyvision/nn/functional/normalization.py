@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from tinyvision.checks import as_int
 from tinyvision.nn.functional.arguments import (
     as_number,
     check_constant,
@@ -12,7 +16,7 @@ from tinyvision.nn.functional.arguments import (
     check_same_dtype,
     check_tensor,
 )
-from tinyvision.ops.norm import BatchNorm
+from tinyvision.ops.norm import BatchNorm, LayerNorm
 from tinyvision.tensor import Tensor
 
 
@@ -110,17 +114,128 @@ def _check_batch_norm(input: Tensor, *per_channel: Tensor | None) -> None:
     check_float("batch_norm", input)
     names = ("running_mean", "running_var", "weight", "bias")
     given = dict(zip(names, per_channel, strict=True))
-    C = input.shape[1]
-    for argument, value in given.items():
-        check_tensor("batch_norm", argument, value, optional=True)
-        if value is not None and value.shape != (C,):
-            raise RuntimeError(
-                f"batch_norm: {argument} should contain {C} elements, one per channel of input "
-                f"{input.shape}, but its shape is {value.shape}"
-            )
-    check_same_dtype("batch_norm", input, **given)
+    _check_per_channel("batch_norm", input, **given)
     check_constant("batch_norm", "running_mean", given["running_mean"])
     check_constant("batch_norm", "running_var", given["running_var"])
+
+
+def _check_per_channel(name: str, input: Tensor, **per_channel: Tensor | None) -> None:
+    C = input.shape[1]
+    for argument, value in per_channel.items():
+        check_tensor(name, argument, value, optional=True)
+        if value is not None and value.shape != (C,):
+            raise RuntimeError(
+                f"{name}: {argument} should contain {C} elements, one per channel of input "
+                f"{input.shape}, but its shape is {value.shape}"
+            )
+    check_same_dtype(name, input, **per_channel)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = weight * (x - mean) / sqrt(var + eps) + bias, mean and variance over the last dims.
+
+    Shapes: input and y (..., *normalized_shape), weight and bias normalized_shape.
+    Raises: RuntimeError for shapes that do not fit, NotImplementedError for integers.
+
+    Source: Ba, Kiros and Hinton, "Layer Normalization", 2016, arXiv:1607.06450.
+    """
+    size = _check_rows("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    eps = float(as_number("layer_norm", "eps", eps))
+    return LayerNorm.apply(input, weight, bias, size=size, eps=eps, centre=True)
+
+
+def rms_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """y = weight * x / sqrt(mean of x^2 + eps), the mean over the last dims.
+
+    eps: None means the smallest step of the dtype at 1. Shapes and errors as in layer_norm.
+
+    Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, arXiv:1910.07467.
+    """
+    size = _check_rows("rms_norm", input, normalized_shape, weight=weight)
+    if eps is None:
+        eps = float(np.finfo(input.dtype).eps)
+    eps = float(as_number("rms_norm", "eps", eps))
+    return LayerNorm.apply(input, weight, None, size=size, eps=eps, centre=False)
+
+
+def _check_rows(name: str, input: Tensor, shape: Any, **parameters: Tensor | None) -> int:
+    """How many values the normalized dims hold together."""
+    check_tensor(name, "input", input)
+    if not isinstance(shape, (tuple, list)):
+        kind = type(shape).__name__
+        raise TypeError(f"{name}(): argument 'normalized_shape' must be tuple of ints, not {kind}")
+    shape = tuple(as_int(n, name, "normalized_shape") for n in shape)
+    if not shape:
+        raise RuntimeError(f"{name}: expected normalized_shape to have at least one element")
+    check_float(name, input)
+    if tuple(input.shape[-len(shape) :]) != shape:
+        raise RuntimeError(
+            f"{name}: given normalized_shape={list(shape)}, expected input with shape "
+            f"[*, {', '.join(map(str, shape))}], but got input of size {list(input.shape)}"
+        )
+    for argument, value in parameters.items():
+        check_tensor(name, argument, value, optional=True)
+        if value is not None and tuple(value.shape) != shape:
+            raise RuntimeError(
+                f"{name}: expected {argument} to be of same shape as normalized_shape, but got "
+                f"{argument} of shape {list(value.shape)} and normalized_shape={list(shape)}"
+            )
+    check_same_dtype(name, input, **parameters)
+    return math.prod(shape)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Layer norm over each group of neighbouring channels, then weight and bias by channel.
+
+    Shapes: input and y (N, C, ...), weight and bias (C,).
+    Raises: RuntimeError for shapes that do not fit or groups that do not divide the channels;
+    ValueError for one value per group, whose variance is 0.
+
+    Source: Wu and He, "Group Normalization", 2018, arXiv:1803.08494.
+    """
+    check_tensor("group_norm", "input", input)
+    check_float("group_norm", input)
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"group_norm: expected input of shape (N, C, ...), but got {list(input.shape)}"
+        )
+    num_groups = as_int(num_groups, "group_norm", "num_groups")
+    N, C, *rest = input.shape
+    if num_groups < 1 or C % num_groups != 0:
+        raise RuntimeError(
+            "group_norm: expected number of channels in input to be divisible by num_groups, but "
+            f"got input of shape {list(input.shape)} and num_groups={num_groups}"
+        )
+    _check_per_channel("group_norm", input, weight=weight, bias=bias)
+    if N * (C // num_groups) * math.prod(rest) == 1:
+        raise ValueError(
+            "Expected more than 1 value per channel when training, got input size "
+            f"{list(input.shape)}"
+        )
+    size = C // num_groups * math.prod(rest)
+    eps = float(as_number("group_norm", "eps", eps))
+    output = LayerNorm.apply(input, None, None, size=size, eps=eps, centre=True)
+    per_channel = (C, *[1] * len(rest))  # (C,) -> (C, 1, ...)
+    if weight is not None:
+        output = output * weight.reshape(per_channel)
+    return output if bias is None else output + bias.reshape(per_channel)
 
 
 def normalize(
