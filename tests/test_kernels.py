@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyvision import kernels
-from tinyvision.kernels import avg_pool, conv, elementwise, layer_norm, max_pool, norm
+from tinyvision.kernels import attention, avg_pool, conv, elementwise, layer_norm, max_pool, norm
 
 
 def _pairs():
@@ -152,6 +152,32 @@ def _adaptive_max_pool2d_backward(draw):
     return draw.array(indices.shape), indices, input.shape
 
 
+def _attention_arguments(draw):
+    # Around the sizes of vectors, register tiles and blocks.
+    lengths = 0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129
+    N, (key_heads, group) = draw.integer(0, 2), draw.pair(1, 2)
+    H, L, S = key_heads * group, draw.choice(*lengths), draw.choice(*lengths)
+    E, E_v = draw.choice(0, 1, 3, 8, 16, 20, 33), draw.choice(0, 1, 4, 16, 17, 32)
+    query, key = draw.array((N, H, L, E)), draw.array((N, key_heads, S, E))
+    value, causal, mask = draw.array((N, key_heads, S, E_v)), draw.choice(False, True), None
+    if not causal and draw.choice(False, True):
+        mask = draw.array(tuple(draw.choice(1, n) for n in (N, H, L, S)))
+        mask = mask > -1 if draw.choice(False, True) else mask
+    scale, p = draw.choice(0.1, 1.0), draw.choice(0.0, 0.0, 0.3, 1.0)
+    settings = attention.Settings(causal, scale, p, draw.integer(0, 2**63 - 1))
+    return query, key, value, mask, settings
+
+
+def _attention_backward(draw):
+    query, key, value, mask, settings = _attention_arguments(draw)
+    output, logsumexp = attention.attention_forward_reference(query, key, value, mask, settings)
+    needs = tuple(draw.choice(True, True, False) for _ in range(4))
+    if mask is None or mask.dtype == bool:
+        needs = (*needs[:3], False)
+    grad_output = draw.array(output.shape)
+    return grad_output, query, key, value, mask, output, logsumexp, settings, needs
+
+
 def _batch_norm_forward(draw):
     C = draw.integer(1, 5)
     input = draw.array((draw.integer(1, 5), C, draw.integer(2, 40)))
@@ -221,6 +247,8 @@ ARGUMENTS = {
     "adaptive_avg_pool2d_forward": _adaptive_forward,
     "adaptive_max_pool2d_backward": _adaptive_max_pool2d_backward,
     "adaptive_max_pool2d_forward": _adaptive_forward,
+    "attention_backward": _attention_backward,
+    "attention_forward": _attention_arguments,
     "avg_pool2d_backward": _avg_pool2d_backward,
     "avg_pool2d_forward": _avg_pool2d_forward,
     "batch_norm_backward": _batch_norm_backward,
@@ -248,7 +276,8 @@ def _assert_same(actual, expected):
         assert actual is None
     else:
         assert actual.dtype == expected.dtype and actual.shape == expected.shape
-        assert actual.flags.c_contiguous and actual.flags.writeable
+        contiguous = actual.flags.c_contiguous or actual.swapaxes(1, 2).flags.c_contiguous
+        assert contiguous and actual.flags.writeable
         if actual.dtype.kind == "i":
             np.testing.assert_array_equal(actual, expected)
         else:

@@ -1,4 +1,4 @@
-"""The loops that take the time, on ndarrays: convolution, linear maps, pooling, normalisation.
+"""The loops that take the time, on ndarrays: attention, convolution, linear maps, pooling.
 
 Every kernel comes twice: `name_reference`, in plain NumPy, is the version to read; `name`, compiled
 by Numba, computes the same faster. TINYVISION_KERNELS=reference, read when this package is first
@@ -16,6 +16,12 @@ from tinyvision.kernels.activation import (
     relu_backward_reference,
     relu_forward,
     relu_forward_reference,
+)
+from tinyvision.kernels.attention import (
+    attention_backward,
+    attention_backward_reference,
+    attention_forward,
+    attention_forward_reference,
 )
 from tinyvision.kernels.avg_pool import (
     adaptive_avg_pool2d_backward,
@@ -75,6 +81,8 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     adaptive_avg_pool2d_forward = adaptive_avg_pool2d_forward_reference
     adaptive_max_pool2d_backward = adaptive_max_pool2d_backward_reference
     adaptive_max_pool2d_forward = adaptive_max_pool2d_forward_reference
+    attention_backward = attention_backward_reference
+    attention_forward = attention_forward_reference
     avg_pool2d_backward = avg_pool2d_backward_reference
     avg_pool2d_forward = avg_pool2d_forward_reference
     batch_norm_backward = batch_norm_backward_reference
@@ -96,6 +104,8 @@ __all__ = [
     "adaptive_avg_pool2d_forward",
     "adaptive_max_pool2d_backward",
     "adaptive_max_pool2d_forward",
+    "attention_backward",
+    "attention_forward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",

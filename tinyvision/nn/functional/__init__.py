@@ -22,6 +22,7 @@ from tinyvision.nn.functional.activation import (
     softplus,
     tanh,
 )
+from tinyvision.nn.functional.attention import scaled_dot_product_attention
 from tinyvision.nn.functional.convolution import conv2d, linear
 from tinyvision.nn.functional.dropout import dropout, dropout2d
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
@@ -85,6 +86,7 @@ __all__ = [
     "relu6",
     "rms_norm",
     "selu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
