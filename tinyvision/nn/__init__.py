@@ -27,10 +27,11 @@ from tinyvision.nn.activation import (
     Softplus,
     Tanh,
 )
+from tinyvision.nn.attention import MultiheadAttention
 from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from tinyvision.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from tinyvision.nn.conv import Conv2d
-from tinyvision.nn.dropout import Dropout, Dropout2d
+from tinyvision.nn.dropout import Dropout, Dropout2d, DropPath, StochasticDepth
 from tinyvision.nn.flatten import Flatten, Unflatten
 from tinyvision.nn.linear import Identity, Linear
 from tinyvision.nn.loss import (
@@ -47,6 +48,12 @@ from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from tinyvision.nn.transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -58,6 +65,7 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
+    "DropPath",
     "Dropout",
     "Dropout2d",
     "ELU",
@@ -82,6 +90,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
@@ -97,7 +106,12 @@ __all__ = [
     "Softmax",
     "Softmin",
     "Softplus",
+    "StochasticDepth",
     "Tanh",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "functional",
     "init",

@@ -37,3 +37,36 @@ class Dropout2d(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class StochasticDepth(Module):
+    """In training, zeros the whole input with probability p: a branch of a network is skipped.
+
+    mode: "row" draws for each example, "batch" once for all of them.
+    Source: Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv 1603.09382.
+    """
+
+    def __init__(self, p: float, mode: str) -> None:
+        super().__init__()
+        self.p = p
+        self.mode = mode
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.stochastic_depth(input, self.p, self.mode, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, mode={self.mode}"
+
+
+class DropPath(Module):
+    """StochasticDepth by example, under the name and argument that timm's models use."""
+
+    def __init__(self, drop_prob: float = 0.0) -> None:
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.stochastic_depth(x, self.drop_prob, "row", self.training)
+
+    def extra_repr(self) -> str:
+        return f"drop_prob={self.drop_prob}"

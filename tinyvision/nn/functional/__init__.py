@@ -24,7 +24,7 @@ from tinyvision.nn.functional.activation import (
 )
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
 from tinyvision.nn.functional.convolution import conv2d, linear
-from tinyvision.nn.functional.dropout import dropout, dropout2d
+from tinyvision.nn.functional.dropout import dropout, dropout2d, stochastic_depth
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
     batch_norm,
@@ -93,5 +93,6 @@ __all__ = [
     "softmax",
     "softmin",
     "softplus",
+    "stochastic_depth",
     "tanh",
 ]

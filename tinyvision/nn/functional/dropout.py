@@ -62,6 +62,22 @@ def _drop(input: Tensor, p: float, training: bool, inplace: bool, shape: tuple[i
     return input.mul_(mask) if inplace else input * mask
 
 
+def stochastic_depth(input: Tensor, p: float, mode: str, training: bool = True) -> Tensor:
+    """Dropout of a whole branch of a network: of all its values for an example at once.
+
+    mode: "row" draws for each example, "batch" once for all. What stays is divided by 1 - p.
+
+    Raises: ValueError if p is not in [0, 1] or mode is another.
+
+    Source: Huang et al., "Deep Networks with Stochastic Depth", 2016, arXiv:1603.09382.
+    """
+    _check("stochastic_depth", input, p, training)
+    if mode not in ("batch", "row"):
+        raise ValueError(f"mode has to be either 'batch' or 'row', but got {mode}")
+    N = input.shape[:1] if mode == "row" else (1,) * min(input.ndim, 1)
+    return _drop(input, p, training, False, N + (1,) * (input.ndim - 1))
+
+
 def _check(name: str, input: Tensor, p: float, training: bool) -> None:
     p = as_number(name, "p", p)
     if not 0 <= p <= 1:

@@ -1,0 +1,263 @@
+"""The layers of the Transformer: attention and a small network by turns, each added to its input.
+
+Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, section 3.1; norm_first
+is the order of Xiong et al. 2020, arXiv 2002.04745, which needs no warm-up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+import tinyvision.nn.functional as F
+from tinyvision.nn.attention import MultiheadAttention
+from tinyvision.nn.container import ModuleList
+from tinyvision.nn.dropout import Dropout
+from tinyvision.nn.linear import Linear
+from tinyvision.nn.module import Module
+from tinyvision.nn.normalization import LayerNorm
+from tinyvision.tensor import Tensor
+
+Activation = str | Callable[[Tensor], Tensor]
+
+
+class TransformerEncoderLayer(Module):
+    """x = norm1(x + attention(x)), x = norm2(x + linear2(activation(linear1(x)))).
+
+    With norm_first, x = x + attention(norm1(x)) and so on: x itself is never normalised.
+
+    Shapes: src and output (L, N, d_model), (N, L, d_model) with batch_first, (L, d_model).
+    Raises: RuntimeError for an activation other than "relu", "gelu" or a function.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        options = {"bias": bias, "device": device, "dtype": dtype}
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout=dropout, batch_first=batch_first, **options
+        )
+        self.linear1 = Linear(d_model, dim_feedforward, **options)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, **options)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, **options)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, **options)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.activation = _activation_function(activation)
+
+    def forward(
+        self,
+        src: Tensor,
+        src_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        masks = (src_mask, src_key_padding_mask, is_causal)
+        if self.norm_first:
+            src = src + self._attend(self.norm1(src), *masks)
+            return src + self._feed_forward(self.norm2(src))
+        src = self.norm1(src + self._attend(src, *masks))
+        return self.norm2(src + self._feed_forward(src))
+
+    def _attend(
+        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool
+    ) -> Tensor:
+        return self.dropout1(_attend(self.self_attn, x, x, mask, padding, is_causal))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+
+
+class TransformerDecoderLayer(Module):
+    """An encoder layer that also looks at `memory`, what an encoder has made of another sequence:
+
+    x = norm1(x + attention(x)), x = norm2(x + attention(x, memory)), x = norm3(x + network(x))
+
+    Shapes: tgt and output (T, N, d_model), memory (S, N, d_model); otherwise as the encoder layer.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        options = {"bias": bias, "device": device, "dtype": dtype}
+        attention = {"dropout": dropout, "batch_first": batch_first, **options}
+        self.self_attn = MultiheadAttention(d_model, nhead, **attention)
+        self.multihead_attn = MultiheadAttention(d_model, nhead, **attention)
+        self.linear1 = Linear(d_model, dim_feedforward, **options)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, **options)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, **options)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, **options)
+        self.norm3 = LayerNorm(d_model, layer_norm_eps, **options)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.dropout3 = Dropout(dropout)
+        self.activation = _activation_function(activation)
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        masks = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+        memory_masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
+        if self.norm_first:
+            tgt = tgt + self._attend(self.norm1(tgt), *masks)
+            tgt = tgt + self._attend_to_memory(self.norm2(tgt), memory, *memory_masks)
+            return tgt + self._feed_forward(self.norm3(tgt))
+        tgt = self.norm1(tgt + self._attend(tgt, *masks))
+        tgt = self.norm2(tgt + self._attend_to_memory(tgt, memory, *memory_masks))
+        return self.norm3(tgt + self._feed_forward(tgt))
+
+    def _attend(
+        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool
+    ) -> Tensor:
+        return self.dropout1(_attend(self.self_attn, x, x, mask, padding, is_causal))
+
+    def _attend_to_memory(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        mask: Tensor | None,
+        padding: Tensor | None,
+        is_causal: bool,
+    ) -> Tensor:
+        return self.dropout2(_attend(self.multihead_attn, x, memory, mask, padding, is_causal))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+
+
+class TransformerEncoder(Module):
+    """num_layers copies of encoder_layer in a row, and `norm` after them if it is given.
+
+    enable_nested_tensor and mask_check choose between ways to the same result in PyTorch; there
+    is one way here.
+    """
+
+    def __init__(
+        self,
+        encoder_layer: TransformerEncoderLayer,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
+        super().__init__()
+        self.layers = ModuleList([deepcopy(encoder_layer) for _ in range(num_layers)])
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def forward(
+        self,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool | None = None,
+    ) -> Tensor:
+        """is_causal: whether the mask is causal; None finds out."""
+        causal = _is_causal(mask) if is_causal is None else is_causal
+        for layer in self.layers:
+            src = layer(src, mask, src_key_padding_mask, causal)
+        return src if self.norm is None else self.norm(src)
+
+
+class TransformerDecoder(Module):
+    """num_layers copies of decoder_layer in a row, and `norm` after them if it is given."""
+
+    def __init__(
+        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None
+    ) -> None:
+        super().__init__()
+        self.layers = ModuleList([deepcopy(decoder_layer) for _ in range(num_layers)])
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        """tgt_is_causal: whether tgt_mask is causal; None finds out."""
+        causal = _is_causal(tgt_mask) if tgt_is_causal is None else tgt_is_causal
+        masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
+        for layer in self.layers:
+            tgt = layer(tgt, memory, *masks, causal, memory_is_causal)
+        return tgt if self.norm is None else self.norm(tgt)
+
+
+def _attend(
+    attention: MultiheadAttention,
+    x: Tensor,
+    memory: Tensor,
+    mask: Tensor | None,
+    padding: Tensor | None,
+    is_causal: bool,
+) -> Tensor:
+    output, _ = attention(
+        x, memory, memory, padding, need_weights=False, attn_mask=mask, is_causal=is_causal
+    )
+    return output
+
+
+def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
+    if activation == "relu":
+        return F.relu
+    if activation == "gelu":
+        return F.gelu
+    if not callable(activation):
+        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+    return activation
+
+
+def _is_causal(mask: Tensor | None) -> bool:
+    """Whether a mask hides just what comes later: the attention is then spared the mask."""
+    if mask is None or mask.ndim != 2 or mask.shape[0] != mask.shape[1]:
+        return False
+    later = np.triu(np.ones(mask.shape, bool), 1)
+    values = mask.detach().numpy()
+    expected = later if values.dtype == bool else np.where(later, -math.inf, 0)
+    return np.array_equal(values, expected)
