@@ -3,7 +3,7 @@
 The API is PyTorch's: `import tinyvision as tv`, `from tinyvision import nn, optim, data`.
 """
 
-from tinyvision import autograd, data, nn, optim
+from tinyvision import autograd, data, models, nn, optim
 from tinyvision.creation import (
     arange,
     as_tensor,
@@ -300,6 +300,7 @@ __all__ = [
     "min",
     "minimum",
     "mm",
+    "models",
     "movedim",
     "mul",
     "mv",
