@@ -190,6 +190,11 @@ def _batch_norm_backward(draw):
     return draw.array(input.shape), input, weight, mean, rstd
 
 
+def _gradient_and_numbers(draw):
+    (x,) = _erf(draw)
+    return draw.array(x.shape), x
+
+
 def _layer_norm_forward(draw):
     D = draw.choice(1, 2, 7, 8, 9, 16, 33)  # around the sizes of vectors
     input = draw.array((draw.choice(0, 1, 3, 40), D))
@@ -253,6 +258,8 @@ ARGUMENTS = {
     "avg_pool2d_forward": _avg_pool2d_forward,
     "batch_norm_backward": _batch_norm_backward,
     "batch_norm_forward": _batch_norm_forward,
+    "gelu_backward": lambda draw: (*_gradient_and_numbers(draw), draw.choice(True, False)),
+    "gelu_forward": lambda draw: (*_erf(draw), draw.choice(True, False)),
     "layer_norm_backward": _layer_norm_backward,
     "layer_norm_forward": _layer_norm_forward,
     "conv2d_backward": _conv2d_backward,
@@ -264,6 +271,8 @@ ARGUMENTS = {
     "max_pool2d_forward": _max_pool2d_forward,
     "relu_backward": _relu_backward,
     "relu_forward": _relu_forward,
+    "silu_backward": _gradient_and_numbers,
+    "silu_forward": _erf,
 }
 
 

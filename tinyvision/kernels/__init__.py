@@ -39,7 +39,18 @@ from tinyvision.kernels.conv import (
     conv2d_forward,
     conv2d_forward_reference,
 )
-from tinyvision.kernels.elementwise import erf, erf_reference
+from tinyvision.kernels.elementwise import (
+    erf,
+    erf_reference,
+    gelu_backward,
+    gelu_backward_reference,
+    gelu_forward,
+    gelu_forward_reference,
+    silu_backward,
+    silu_backward_reference,
+    silu_forward,
+    silu_forward_reference,
+)
 from tinyvision.kernels.layer_norm import (
     layer_norm_backward,
     layer_norm_backward_reference,
@@ -90,6 +101,8 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     conv2d_backward = conv2d_backward_reference
     conv2d_forward = conv2d_forward_reference
     erf = erf_reference
+    gelu_backward = gelu_backward_reference
+    gelu_forward = gelu_forward_reference
     layer_norm_backward = layer_norm_backward_reference
     layer_norm_forward = layer_norm_forward_reference
     linear_backward = linear_backward_reference
@@ -98,6 +111,8 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     max_pool2d_forward = max_pool2d_forward_reference
     relu_backward = relu_backward_reference
     relu_forward = relu_forward_reference
+    silu_backward = silu_backward_reference
+    silu_forward = silu_forward_reference
 
 __all__ = [
     "adaptive_avg_pool2d_backward",
@@ -113,6 +128,8 @@ __all__ = [
     "conv2d_backward",
     "conv2d_forward",
     "erf",
+    "gelu_backward",
+    "gelu_forward",
     "get_num_threads",
     "layer_norm_backward",
     "layer_norm_forward",
@@ -124,4 +141,6 @@ __all__ = [
     "relu_backward",
     "relu_forward",
     "set_num_threads",
+    "silu_backward",
+    "silu_forward",
 ]

@@ -1,4 +1,17 @@
-"""Special functions that NumPy lacks."""
+"""Functions of single numbers that NumPy lacks: erf, and the activations GELU and SiLU.
+
+    erf(x)  = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x
+    gelu(x) = x * Phi(x), Phi(x) = (1 + erf(x / sqrt(2))) / 2 being the normal distribution's
+              P(X <= x); approximately x * sigmoid(2 u), u = sqrt(2 / pi) * (x + 0.044715 x^3)
+    silu(x) = x * sigmoid(x), sigmoid(x) = 1 / (1 + e^-x)
+
+Gradients:
+    d_gelu = Phi(x) + x * phi(x), phi(x) = e^(-x^2 / 2) / sqrt(2 pi); approximately, with
+              s = sigmoid(2 u): s + x * s * (1 - s) * 2 u'
+    d_silu = s + x * s * (1 - s), with s = sigmoid(x)
+
+Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
+"""
 
 import math
 
@@ -6,33 +19,174 @@ import numpy as np
 from numba import prange
 
 from tinyvision.kernels import memory, vector_math
-from tinyvision.kernels.jit import flat, jit, jit_parallel
-from tinyvision.kernels.simd import lanes_of, load_first, store_first
+from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
+from tinyvision.kernels.simd import (
+    add,
+    constant,
+    fma,
+    lanes_of,
+    load_part,
+    mul,
+    store_part,
+    sub,
+)
 from tinyvision.kernels.threads import count_chunks, launch
+
+_U, _CUBE = math.sqrt(2 / math.pi), 0.044715
+_SQRT_HALF, _PHI_0 = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 
 
 def erf_reference(x: np.ndarray) -> np.ndarray:
-    """The error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x."""
+    """The error function."""
     return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
 
+def gelu_forward_reference(x: np.ndarray, approximate: bool) -> np.ndarray:
+    """x * Phi(x), or its approximation."""
+    return x * (_gate(x) if approximate else 0.5 * (1 + erf_reference(x * _SQRT_HALF)))
+
+
+def gelu_backward_reference(
+    grad_output: np.ndarray, x: np.ndarray, approximate: bool
+) -> np.ndarray:
+    """grad_output times the derivative at x."""
+    if approximate:
+        s, slope = _gate(x), 2 * _U * (1 + 3 * _CUBE * x * x)
+        return grad_output * (s + x * s * (1 - s) * slope)
+    phi = np.exp(-0.5 * x * x) * _PHI_0
+    return grad_output * (0.5 * (1 + erf_reference(x * _SQRT_HALF)) + x * phi)
+
+
+def _gate(x: np.ndarray) -> np.ndarray:
+    return _sigmoid(2 * _U * (x + _CUBE * x * x * x))
+
+
+def silu_forward_reference(x: np.ndarray) -> np.ndarray:
+    """x * sigmoid(x)."""
+    return x * _sigmoid(x)
+
+
+def silu_backward_reference(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """grad_output times the derivative at x."""
+    s = _sigmoid(x)
+    return grad_output * (s + x * s * (1 - s))
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+# Fast: one pass over the array, on vectors (vector_math.py), where NumPy makes a dozen passes and
+# as many temporary arrays. The function is chosen by a number, so that there are only two kernels
+# to compile, one for values and one for gradients.
+
+ERF, GELU, GELU_APPROXIMATE, SILU = range(4)
+
+
 def erf(x: np.ndarray) -> np.ndarray:
-    """The error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x."""
+    """The error function."""
+    return _run(ERF, x)
+
+
+def gelu_forward(x: np.ndarray, approximate: bool) -> np.ndarray:
+    """x * Phi(x), or its approximation."""
+    return _run(GELU_APPROXIMATE if approximate else GELU, x)
+
+
+def gelu_backward(grad_output: np.ndarray, x: np.ndarray, approximate: bool) -> np.ndarray:
+    """grad_output times the derivative at x."""
+    return _run_backward(GELU_APPROXIMATE if approximate else GELU, grad_output, x)
+
+
+def silu_forward(x: np.ndarray) -> np.ndarray:
+    """x * sigmoid(x)."""
+    return _run(SILU, x)
+
+
+def silu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """grad_output times the derivative at x."""
+    return _run_backward(SILU, grad_output, x)
+
+
+def _run(function: int, x: np.ndarray) -> np.ndarray:
     result = memory.empty(x.shape, x.dtype)
     chunks = count_chunks(x.size, 60 * x.size)
-    launch(_erf, _erf_parallel, chunks, flat(x), result.reshape(-1))
+    launch(_values, _values_parallel, chunks, function, flat(x), result.reshape(-1))
+    return result
+
+
+def _run_backward(function: int, grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
+    result = memory.empty(x.shape, x.dtype)
+    chunks = count_chunks(x.size, 80 * x.size)
+    launch(
+        _gradients, _gradients_parallel, chunks, function, flat(grad_output), flat(x),
+        result.reshape(-1),
+    )  # fmt: skip
     return result
 
 
 @jit
-def _erf(chunk, chunks, x, result):
-    lanes = lanes_of(x)
+def _values(chunk, chunks, function, x, result):
     end = x.size * (chunk + 1) // chunks
-    for i in range(x.size * chunk // chunks, end, lanes):
-        store_first(result, i, vector_math.erf(load_first(x, i, end - i)), end - i)
+    for i in range(x.size * chunk // chunks, end, lanes_of(x)):
+        store_part(result, i, _value(function, load_part(x, i, end - i)), end - i)
+
+
+@jit_part
+def _value(function, x):
+    if function == ERF:
+        return vector_math.erf(x)
+    if function == GELU:
+        return mul(x, _normal_distribution(x))
+    if function == GELU_APPROXIMATE:
+        return mul(x, _approximate_gate(x))
+    return mul(x, vector_math.sigmoid(x))
 
 
 @jit_parallel
-def _erf_parallel(chunks, x, result):
+def _values_parallel(chunks, function, x, result):
     for chunk in prange(chunks):
-        _erf(np.int64(chunk), chunks, x, result)
+        _values(np.int64(chunk), chunks, function, x, result)
+
+
+@jit
+def _gradients(chunk, chunks, function, grad_output, x, result):
+    end = x.size * (chunk + 1) // chunks
+    for i in range(x.size * chunk // chunks, end, lanes_of(x)):
+        slope = _slope(function, load_part(x, i, end - i))
+        store_part(result, i, mul(load_part(grad_output, i, end - i), slope), end - i)
+
+
+@jit_part
+def _slope(function, x):
+    """The derivative at x."""
+    one = constant(x, 1.0)
+    if function == GELU:
+        square = mul(mul(x, x), constant(x, -0.5))
+        phi = mul(vector_math.exp(square), constant(x, _PHI_0))
+        return fma(x, phi, _normal_distribution(x))
+    if function == GELU_APPROXIMATE:
+        s = _approximate_gate(x)
+        inner = fma(mul(x, x), constant(x, 6 * _U * _CUBE), constant(x, 2 * _U))
+    else:
+        s, inner = vector_math.sigmoid(x), one
+    return fma(mul(x, inner), mul(s, sub(one, s)), s)
+
+
+@jit_part
+def _normal_distribution(x):
+    half = constant(x, 0.5)
+    return fma(vector_math.erf(mul(x, constant(x, _SQRT_HALF))), half, half)
+
+
+@jit_part
+def _approximate_gate(x):
+    cubed = mul(mul(x, x), mul(x, constant(x, _CUBE)))
+    return vector_math.sigmoid(mul(add(x, cubed), constant(x, 2 * _U)))
+
+
+@jit_parallel
+def _gradients_parallel(chunks, function, grad_output, x, result):
+    for chunk in prange(chunks):
+        _gradients(np.int64(chunk), chunks, function, grad_output, x, result)

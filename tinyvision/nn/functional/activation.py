@@ -6,7 +6,6 @@ function, and what turns the gradient of its result into that of its input.
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -228,38 +227,15 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     return Unary.apply(input, rule=_GELU if approximate == "none" else _GELU_TANH)
 
 
-def _gelu_forward(x: np.ndarray) -> np.ndarray:
-    y = 1 + kernels.erf(x * math.sqrt(0.5))
-    y *= x
-    y *= 0.5
-    return y
+def _gelu_rule(approximate: bool) -> Rule:
+    return Rule(
+        "Gelu",
+        lambda x: kernels.gelu_forward(x, approximate),
+        lambda g, x: kernels.gelu_backward(g, x, approximate),
+    )
 
 
-def _gelu_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    slope = x * np.exp(-0.5 * x * x)
-    slope *= math.sqrt(2 / math.pi)
-    slope += kernels.erf(x * math.sqrt(0.5))
-    slope += 1
-    slope *= 0.5
-    return g * slope
-
-
-_TANH_SCALE, _TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
-
-
-def _gelu_tanh_forward(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x * (1 + np.tanh(_TANH_SCALE * (x + _TANH_CUBE * x * x * x)))
-
-
-def _gelu_tanh_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    square = x * x
-    t = np.tanh(_TANH_SCALE * (x + _TANH_CUBE * square * x))
-    inner = _TANH_SCALE * (1 + 3 * _TANH_CUBE * square)
-    return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner)
-
-
-_GELU = Rule("Gelu", _gelu_forward, _gelu_backward)
-_GELU_TANH = Rule("Gelu", _gelu_tanh_forward, _gelu_tanh_backward)
+_GELU, _GELU_TANH = _gelu_rule(False), _gelu_rule(True)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -273,12 +249,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(input, _SILU, inplace)
 
 
-def _silu_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    s = 1 / (1 + np.exp(-x))
-    return g * (s * (1 + x * (1 - s)))
-
-
-_SILU = Rule("Silu", lambda x: x / (1 + np.exp(-x)), _silu_backward)
+_SILU = Rule("Silu", kernels.silu_forward, kernels.silu_backward)
 
 
 def sigmoid(input: Tensor) -> Tensor:
