@@ -32,6 +32,7 @@ from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from tinyvision.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from tinyvision.nn.conv import Conv2d
 from tinyvision.nn.dropout import Dropout, Dropout2d, DropPath, StochasticDepth
+from tinyvision.nn.embedding import Embedding
 from tinyvision.nn.flatten import Flatten, Unflatten
 from tinyvision.nn.linear import Identity, Linear
 from tinyvision.nn.loss import (
@@ -69,6 +70,7 @@ __all__ = [
     "Dropout",
     "Dropout2d",
     "ELU",
+    "Embedding",
     "Flatten",
     "GELU",
     "GLU",

@@ -25,6 +25,7 @@ from tinyvision.nn.functional.activation import (
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
 from tinyvision.nn.functional.convolution import conv2d, linear
 from tinyvision.nn.functional.dropout import dropout, dropout2d, stochastic_depth
+from tinyvision.nn.functional.embedding import embedding
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
     batch_norm,
@@ -61,6 +62,7 @@ __all__ = [
     "dropout",
     "dropout2d",
     "elu",
+    "embedding",
     "gelu",
     "glu",
     "group_norm",
@@ -85,8 +87,8 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
-    "selu",
     "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -1,0 +1,77 @@
+"""Embeddings: vectors that stand for integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyvision.checks import as_int
+from tinyvision.dtypes import TORCH_NAMES
+from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensor
+from tinyvision.ops.embedding import Embedding
+from tinyvision.ops.indexing import check_range
+from tinyvision.tensor import Tensor
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of weight that the integers in input name.
+
+    padding_idx: a row that gets no gradient. max_norm: before they are read, rows with a larger
+    p-norm, p being norm_type, are scaled down to it, in place. scale_grad_by_freq: the gradient
+    of a row is divided by the number of times it was named.
+
+    Shapes: input (...), weight (V, E), output (..., E).
+    Raises: IndexError for input outside of [0, V), RuntimeError for input that is not int32 or
+    int64 or weight that is no matrix, AssertionError (PyTorch's type here) for padding_idx.
+    """
+    check_tensor("embedding", "input", input)
+    check_tensor("embedding", "weight", weight)
+    if sparse:
+        raise NotImplementedError("embedding: sparse=True is not supported")
+    if weight.ndim != 2:
+        raise RuntimeError(f"embedding: 'weight' must be 2-D, but got shape {weight.shape}")
+    if input.dtype not in (np.int64, np.int32):
+        raise RuntimeError(
+            "embedding: expected input to have one of the scalar types Long, Int; but got "
+            f"{TORCH_NAMES[input.dtype]}"
+        )
+    check_bool("embedding", "scale_grad_by_freq", scale_grad_by_freq)
+    padding_idx = check_padding_idx(padding_idx, weight.shape[0])
+    rows = input.numpy().astype(np.intp)  # a copy: backward needs it as it is now
+    check_range(rows, weight.shape[0], 0, IndexError)
+    if max_norm is not None:
+        max_norm = as_number("embedding", "max_norm", max_norm)
+        _limit_norms(weight, rows, max_norm, as_number("embedding", "norm_type", norm_type))
+    return Embedding.apply(
+        weight, rows=rows, padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq
+    )
+
+
+def check_padding_idx(padding_idx: int | None, num_embeddings: int) -> int | None:
+    """padding_idx counted from the front; AssertionError (PyTorch's type) if there is none such."""
+    if padding_idx is None:
+        return None
+    padding_idx = as_int(padding_idx, "embedding", "padding_idx")
+    if not -num_embeddings <= padding_idx < num_embeddings:
+        raise AssertionError(
+            f"Padding_idx must be within num_embeddings, got {padding_idx} and {num_embeddings}"
+        )
+    return padding_idx % num_embeddings
+
+
+def _limit_norms(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
+    """Scale the named rows of weight that are longer than max_norm, in place and unrecorded."""
+    values = weight.detach().numpy()
+    named = np.unique(rows)
+    norms = np.linalg.norm(values[named], ord=norm_type, axis=1)
+    long = norms > max_norm
+    # PyTorch's epsilon; without it rounding could leave rows that are a little too long.
+    values[named[long]] *= (max_norm / (norms[long] + 1e-7))[:, None]
+    weight._bump_version()
