@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 from tinyvision import nn
-from tinyvision.creation import empty, zeros
+from tinyvision.creation import randn, zeros
 from tinyvision.functions.joining import cat
 from tinyvision.nn import init
 from tinyvision.tensor import Tensor
@@ -60,9 +60,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         if representation_size is not None:
             raise NotImplementedError("VisionTransformer: representation_size is not supported")
-        check_sizes(image_size, patch_size, num_heads, hidden_dim)
-        if pooling not in ("token", "mean"):
-            raise ValueError(f"VisionTransformer: pooling is 'token' or 'mean', not {pooling!r}")
+        check_arguments(image_size, patch_size, num_heads, hidden_dim, pooling)
         self.image_shape = (in_channels, image_size, image_size)
         # As each patch is read once, the projection is a convolution whose stride is its kernel.
         self.conv_proj = nn.Conv2d(in_channels, hidden_dim, patch_size, patch_size)
@@ -77,8 +75,7 @@ class VisionTransformer(nn.Module):
             EncoderBlock(num_heads, hidden_dim, mlp_dim, dropout, attention_dropout, rate)
             for rate in rates
         ]
-        positions = nn.Parameter(empty(1, num_tokens, hidden_dim))
-        init.normal_(positions, std=position_std)
+        positions = position_std * randn(1, num_tokens, hidden_dim)
         self.encoder = Encoder(positions, layers, dropout)
         self.heads = nn.Sequential()
         self.heads.add_module("head", nn.Linear(hidden_dim, num_classes))
@@ -117,10 +114,10 @@ class VisionTransformer(nn.Module):
 class Encoder(nn.Module):
     """Adds the positions, then applies the layers and a last normalisation."""
 
-    def __init__(self, positions: nn.Parameter, layers: list[EncoderBlock], dropout: float) -> None:
+    def __init__(self, positions: Tensor, layers: list[EncoderBlock], dropout: float) -> None:
         super().__init__()
         # Attention knows no order: without positions, the tokens would be a bag of patches.
-        self.pos_embedding = positions  # (1, L, E)
+        self.pos_embedding = nn.Parameter(positions)  # (1, L, E)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.Sequential()
         for i, layer in enumerate(layers):
@@ -180,8 +177,10 @@ class EncoderBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.ln_2(x))), weights
 
 
-def check_sizes(image_size: int, patch_size: int, num_heads: int, hidden_dim: int) -> None:
-    """Raises: ValueError if what is to be cut into equal parts cannot be."""
+def check_arguments(
+    image_size: int, patch_size: int, num_heads: int, hidden_dim: int, pooling: str
+) -> None:
+    """Raises: ValueError if what is to be cut into equal parts cannot be; for another pooling."""
     if patch_size < 1 or image_size % patch_size:
         raise ValueError(
             f"VisionTransformer: image_size {image_size} is no multiple of patch_size {patch_size}"
@@ -190,3 +189,5 @@ def check_sizes(image_size: int, patch_size: int, num_heads: int, hidden_dim: in
         raise ValueError(
             f"VisionTransformer: hidden_dim {hidden_dim} is no multiple of num_heads {num_heads}"
         )
+    if pooling not in ("token", "mean"):
+        raise ValueError(f"VisionTransformer: pooling is 'token' or 'mean', not {pooling!r}")
