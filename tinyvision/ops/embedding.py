@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvision.engine.op import Node
+from tinyvision.engine.op import Node, Op
 from tinyvision.ops.indexing import AdvancedIndex
 
 
-class Embedding(AdvancedIndex):
+class Embedding(Op):
     """y[...] = weight[rows[...]].
 
     Shapes: weight (V, E), rows (...) of integers in [0, V), y (..., E).
