@@ -95,12 +95,14 @@ class Checkpoint:
 
     parts: the model, optimizer, scheduler and train loader by name, all with a state_dict. The
     loader's says how many batches of the epoch are done. losses: one per step since the start.
+    accuracies: on the test images, one per epoch, where an example notes them.
     """
 
     def __init__(self, args: argparse.Namespace, **parts: Any) -> None:
         self.path = Path(args.resume or args.checkpoint)
         self.epoch = 0
         self.losses: list[float] = []
+        self.accuracies: list[float] = []
         self._parts = parts
         self._settings = {"example": Path(sys.argv[0]).stem}
         self._settings |= {name: value for name, value in vars(args).items() if name in SETTINGS}
@@ -118,6 +120,7 @@ class Checkpoint:
             "settings": self._settings,
             "epoch": epoch,
             "losses": np.array(self.losses),
+            "accuracies": np.array(self.accuracies),
             "rng_state": tv.get_rng_state(),
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
         }
@@ -131,9 +134,9 @@ class Checkpoint:
         print("to go on: the same command with --resume", file=sys.stderr)
         sys.exit(130)  # what shells report for a program ended by Ctrl-C
 
-    def mean_loss(self) -> float:
+    def mean_loss(self) -> Any:
         """The mean over the last epoch's steps, also those before an interruption."""
-        return float(np.mean(self.losses[-len(self._parts["loader"]) :]))
+        return np.mean(self.losses[-len(self._parts["loader"]) :], axis=0)
 
     def _check_path(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,6 +165,7 @@ class Checkpoint:
         tv.set_rng_state(state["rng_state"])
         self.epoch = int(state["epoch"])
         self.losses = state["losses"].tolist()
+        self.accuracies = state["accuracies"].tolist()
 
 
 def progress(loader: DataLoader, epoch: int, epochs: int) -> Iterable:

@@ -1,21 +1,21 @@
-"""Train a small convolutional network on handwritten digits: the whole way in a minute.
+"""Train a small CNN and a small vision transformer on handwritten digits, side by side.
 
     python examples/quickstart.py
 
 The 1,797 digits of 8 x 8 pixels come with the package. A fifth of them is held out for the test.
-At the end there is a picture of how the loss fell, and of what the network makes of digits that
-it was not trained on.
+At the end there is a picture of how the losses fell, and of what the networks make of digits that
+they were not trained on.
 """
 
 import time
-from pathlib import Path
 
 import common
 import numpy as np
+import pictures
 
 import tinyvision as tv
 import tinyvision.nn.functional as F
-from tinyvision import data, nn, optim
+from tinyvision import data, models, nn, optim
 
 
 class DigitsCNN(nn.Module):
@@ -33,11 +33,48 @@ class DigitsCNN(nn.Module):
         return self.fc(x)  # (N, 10), one score per class
 
 
+def digits_vit():
+    return models.VisionTransformer(
+        image_size=8, patch_size=2, in_channels=1,  # 4 x 4 patches
+        num_layers=3, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=10,
+        position_std=1.0,
+    )  # fmt: skip
+
+
+class Learner:
+    """A model with what trains it; counts the seconds of the training, since a resume if any."""
+
+    def __init__(self, model, max_lr, steps):
+        self.model = model
+        self.optimizer = optim.AdamW(model.parameters(), lr=max_lr)
+        self.scheduler = optim.lr_scheduler.OneCycleLR(self.optimizer, max_lr, total_steps=steps)
+        self.seconds = 0.0
+
+    def step(self, images, labels):
+        started = time.perf_counter()
+        loss = F.cross_entropy(self.model(images), labels, label_smoothing=0.1)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        self.seconds += time.perf_counter() - started
+        return loss.item()
+
+    def state_dict(self):
+        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def load_state_dict(self, state):
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+
+
 def main():
     parser = common.options(__doc__, checkpoint="out/quickstart.ckpt")
     parser.add_argument("--output", metavar="PNG", default="out/quickstart.png")
     args = parser.parse_args()
-    common.start(args, epochs=15, batch_size=32, lr=0.003)
+    common.start(args, epochs=15, batch_size=64, lr=0.003)
     ctrl_c = common.CtrlC()
 
     to_input = data.Compose([data.ToTensor(), data.Normalize((0.304,), (0.376,))])
@@ -47,79 +84,66 @@ def main():
     train_loader = data.DataLoader(train_set, args.batch_size, shuffle=True, generator=generator)
     test_loader = data.DataLoader(test_set, batch_size=100)
 
-    model = DigitsCNN()
-    optimizer = optim.AdamW(model.parameters(), lr=args.lr)
-    scheduler = optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=args.lr, epochs=args.epochs, steps_per_epoch=len(train_loader)
-    )
-    checkpoint = common.Checkpoint(
-        args, model=model, optimizer=optimizer, scheduler=scheduler, loader=train_loader
-    )
+    steps = args.epochs * len(train_loader)
+    cnn, vit = (Learner(model, args.lr, steps) for model in (DigitsCNN(), digits_vit()))
+    checkpoint = common.Checkpoint(args, cnn=cnn, vit=vit, loader=train_loader)
 
     for epoch in range(checkpoint.epoch, args.epochs):
-        started = time.perf_counter()
-        model.train()
+        cnn.model.train()
+        vit.model.train()
         for images, labels in common.progress(train_loader, epoch, args.epochs):
-            loss = F.cross_entropy(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            checkpoint.losses.append(loss.item())
+            checkpoint.losses.append([cnn.step(images, labels), vit.step(images, labels)])
             if ctrl_c.pressed:
                 checkpoint.save_and_exit(epoch)
         checkpoint.save(epoch + 1)
+        cnn_loss, vit_loss = checkpoint.mean_loss()
         print(
-            f"epoch {epoch + 1:2}/{args.epochs}  loss {checkpoint.mean_loss():.4f}  "
-            f"{time.perf_counter() - started:.1f} s",
+            f"epoch {epoch + 1:2}/{args.epochs}  loss of the CNN {cnn_loss:.4f}, "
+            f"of the ViT {vit_loss:.4f}",
             flush=True,
         )
 
-    save_picture(args.output, model, test_set, checkpoint.losses, args.epochs)
-    print(f"test accuracy: {common.accuracy(model, test_loader):.2f}%")
+    if pictures.possible():
+        networks = {"CNN": cnn.model, "mini-ViT": vit.model}
+        save_picture(args.output, networks, test_set, checkpoint.losses, args.epochs)
+    accuracies = compare({"CNN": cnn, "mini-ViT": vit}, test_loader)
+    print(f"test accuracy: {max(accuracies):.2f}%")
 
 
-def save_picture(path, model, test_set, losses, epochs):
-    try:
-        from matplotlib.figure import Figure  # draws into files, needs no screen
-    except ImportError:
-        print("no picture: it needs matplotlib (python -m pip install matplotlib)")
-        return
-    figure = Figure(figsize=(11, 4.6), dpi=130, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.1], wspace=0.03)
-    draw_losses(left.subplots(), losses, epochs)
-    draw_predictions(right, model, test_set)
-    with common.short_errors():
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    print(f"picture: {path}")
+def compare(learners, test_loader):
+    """Print a row for each; return the accuracies."""
+    accuracies = []
+    print(f"\n{'model':10}{'parameters':>12}{'seconds':>9}{'test accuracy':>15}")
+    for name, learner in learners.items():
+        parameters = sum(parameter.numel() for parameter in learner.model.parameters())
+        accuracies.append(common.accuracy(learner.model, test_loader))
+        print(f"{name:10}{parameters:12,}{learner.seconds:9.1f}{accuracies[-1]:14.2f}%")
+    print()
+    return accuracies
 
 
-def draw_losses(axes, losses, epochs):
-    places = np.arange(1, len(losses) + 1) * epochs / len(losses)
-    window = min(20, len(losses))
-    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-    axes.plot(places, losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="each step")
-    axes.plot(places[window - 1 :], smooth, color="tab:blue", label=f"mean of {window} steps")
-    axes.set(title="Training loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
-    axes.set_xlim(0, epochs)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+def save_picture(path, models_by_name, test_set, losses, epochs):
+    with pictures.saved(path, 13, 4.6) as figure:
+        left, *rest = figure.subfigures(1, 3, width_ratios=[1, 1, 1], wspace=0.03)
+        axes = left.subplots()
+        for (name, model), part, model_losses in zip(
+            models_by_name.items(), rest, np.transpose(losses), strict=True
+        ):
+            pictures.draw_losses(axes, model_losses, epochs, name)
+            draw_predictions(part, name, model, test_set)
 
 
-def draw_predictions(figure, model, test_set, rows=4, columns=7):
+def draw_predictions(figure, name, model, test_set, rows=4, columns=6):
     """Test digits with what the network takes them for: its mistakes first, in red."""
     images, labels = next(iter(data.DataLoader(test_set, batch_size=len(test_set))))
     model.eval()
     with tv.no_grad():
-        probabilities = F.softmax(model(images), dim=1).numpy()
-    predicted, labels = probabilities.argmax(axis=1), labels.numpy()
+        predicted, labels = model(images).argmax(dim=1).numpy(), labels.numpy()
     wrong, correct = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
     # The right answers shown come from all over the test set.
     spread = correct[np.linspace(0, len(correct) - 1, rows * columns).astype(int)]
     shown = np.concatenate([wrong[: rows * columns // 2], spread])[: rows * columns]
-    figure.suptitle(f"{len(correct)} of {len(labels)} test digits recognised")
+    figure.suptitle(f"{name}: {len(correct)} of {len(labels)} test digits recognised")
     for axes, i in zip(figure.subplots(rows, columns).flat, shown, strict=True):
         axes.imshow(test_set.data[i], cmap="gray_r", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])

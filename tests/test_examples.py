@@ -44,11 +44,14 @@ sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-# Runs of a few steps. MNIST's has dropout and warped images: all kinds of randomness there are.
+# Two epochs of five batches each. MNIST's has dropout and warped images: all kinds of randomness
+# there are.
 SMALL_RUNS = {
     "quickstart": ["--batch-size", "300", "--epochs", "2"],
     "mnist_cnn": ["--recipe", "best", "--batch-size", "8", "--epochs", "2"],
     "cifar10_cnn": ["--model", "strong", "--batch-size", "8", "--epochs", "2"],
+    "mnist_vit": ["--batch-size", "8", "--epochs", "2"],
+    "cifar10_vit": ["--batch-size", "8", "--epochs", "2"],
 }
 
 
@@ -129,7 +132,8 @@ def test_example_stopped_and_resumed_ends_with_the_same_weights(example, data_di
     whole = run(example, *options, "whole.ckpt", cwd=tmp_path)
     printed_accuracy(whole)
 
-    ctrl_c = ["-c", PRESS_CTRL_C, "7"]  # five steps are an epoch
+    networks = 2 if example == "quickstart" else 1
+    ctrl_c = ["-c", PRESS_CTRL_C, 7 * networks]  # in the seventh batch; an epoch has five
     stopped = run(example, *options, "parts.ckpt", cwd=tmp_path, program=ctrl_c)
     assert stopped.returncode == 130
     assert "--resume" in stopped.stderr and "Traceback" not in stopped.stderr
@@ -140,6 +144,16 @@ def test_example_stopped_and_resumed_ends_with_the_same_weights(example, data_di
     resumed = run(example, *options, "parts.ckpt", "--resume", cwd=tmp_path)
     assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
     assert_same(tv.load(tmp_path / "parts.ckpt"), tv.load(tmp_path / "whole.ckpt"))
+
+
+def test_vit_examples_draw_training_and_attention(data_dir, tmp_path):
+    pytest.importorskip("matplotlib", reason="of the extra `examples`")
+    options = ["--data-dir", data_dir, "--epochs", "1", "--batch-size", "20", "--output", "new"]
+    for example, *model in (["mnist_vit"], ["cifar10_vit"], ["cifar10_vit", "--model", "vit"]):
+        printed_accuracy(run(example, *options, *model, cwd=tmp_path))
+        for name in (f"new/{example}.png", f"new/{example}_attention.png"):
+            assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+            (tmp_path / name).unlink()
 
 
 def test_example_seed_decides_the_run(data_dir, tmp_path):

@@ -1,0 +1,101 @@
+"""Train a vision transformer (ViT) on MNIST, handwritten digits of 28 x 28 pixels.
+
+    python examples/mnist_vit.py --data-dir data --download
+
+A ViT cuts an image into patches and takes them as a sentence of words: in every layer each patch
+looks at all others (attention), then works on what it has seen (MLP). Nothing tells the network
+that neighbouring pixels belong together, as a convolution does. It has to learn that from the
+images, which are therefore turned, moved and scaled a little, differently in every epoch.
+
+At the end there are two pictures: how the training went, and which patches the network looks at.
+"""
+
+import time
+
+import common
+import pictures
+
+import tinyvision.nn.functional as F
+from tinyvision import Generator, data, models, optim
+from tinyvision.optim import lr_scheduler
+
+
+def mini_vit():
+    return models.VisionTransformer(
+        image_size=28, patch_size=4, in_channels=1,  # 7 x 7 patches
+        num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=10, position_std=1.0,
+    )  # fmt: skip
+
+
+def load_data(args):
+    to_input = [data.ToTensor(), data.Normalize((0.1307,), (0.3081,))]
+    bilinear = data.InterpolationMode.BILINEAR
+    augment = data.RandomAffine(10, (0.1, 0.1), scale=(0.9, 1.1), interpolation=bilinear)
+    train_transform, test_transform = data.Compose([augment, *to_input]), data.Compose(to_input)
+    with common.short_errors():
+        train = data.MNIST(args.data_dir, True, train_transform, download=args.download)
+        test = data.MNIST(args.data_dir, False, test_transform, download=args.download)
+    generator = Generator().manual_seed(args.seed)
+    return (
+        data.DataLoader(train, args.batch_size, shuffle=True, num_workers=1, generator=generator),
+        data.DataLoader(test, batch_size=500),
+    )
+
+
+def warm_up_then_cosine(optimizer, steps):
+    """The learning rate rises in a line for a tenth of all steps, then falls along a cosine.
+
+    In its first steps AdamW has seen too few gradients to know how large they usually are.
+    """
+    warm_up_steps = max(1, steps // 10)
+    warm_up = lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=warm_up_steps)
+    cosine = lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps - warm_up_steps)
+    return lr_scheduler.SequentialLR(optimizer, [warm_up, cosine], milestones=[warm_up_steps])
+
+
+def main():
+    parser = common.options(__doc__, checkpoint="out/mnist_vit.ckpt")
+    parser.add_argument("--output", metavar="DIR", default="out", help="where pictures go")
+    args = parser.parse_args()
+    common.start(args, epochs=15, batch_size=128, lr=0.001)
+    ctrl_c = common.CtrlC()
+
+    train_loader, test_loader = load_data(args)
+    model = mini_vit()
+    optimizer = optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.05)
+    scheduler = warm_up_then_cosine(optimizer, steps=args.epochs * len(train_loader))
+    checkpoint = common.Checkpoint(
+        args, model=model, optimizer=optimizer, scheduler=scheduler, loader=train_loader
+    )
+
+    for epoch in range(checkpoint.epoch, args.epochs):
+        started = time.perf_counter()
+        model.train()
+        for images, labels in common.progress(train_loader, epoch, args.epochs):
+            loss = F.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            checkpoint.losses.append(loss.item())
+            if ctrl_c.pressed:
+                checkpoint.save_and_exit(epoch)
+        checkpoint.accuracies.append(common.accuracy(model, test_loader))
+        checkpoint.save(epoch + 1)
+        print(
+            f"epoch {epoch + 1:2}/{args.epochs}  loss {checkpoint.mean_loss():.4f}  "
+            f"test accuracy {checkpoint.accuracies[-1]:.2f}%  "
+            f"{time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
+
+    if pictures.possible():
+        pictures.training_curve(
+            f"{args.output}/mnist_vit.png", checkpoint.losses, checkpoint.accuracies
+        )
+        pictures.attention(f"{args.output}/mnist_vit_attention.png", model, test_loader.dataset)
+    print(f"test accuracy: {checkpoint.accuracies[-1]:.2f}%")
+
+
+if __name__ == "__main__":
+    main()
