@@ -49,6 +49,7 @@ from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from tinyvision.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from tinyvision.nn.transformer import (
     TransformerDecoder,
     TransformerDecoderLayer,
@@ -74,6 +75,8 @@ __all__ = [
     "Flatten",
     "GELU",
     "GLU",
+    "GRU",
+    "GRUCell",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
@@ -81,6 +84,8 @@ __all__ = [
     "HuberLoss",
     "Identity",
     "L1Loss",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -98,6 +103,8 @@ __all__ = [
     "Parameter",
     "ParameterList",
     "RMSNorm",
+    "RNN",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "SELU",
