@@ -209,23 +209,3 @@ def test_encoder_and_decoder_equal_pytorch(norm_first, batch_first, activation):
     assert repr(ours) == text
     same_weights(ours, theirs)
     assert_same_results(ours, theirs, [src, tgt], call, torch)
-
-
-# ------------------------------------------------------------------ stochastic depth
-
-
-def test_stochastic_depth_drops_whole_examples_in_training():
-    x = tv.ones(1000, 2, 3)
-    y = nn.DropPath(0.25)(x).numpy()
-    assert np.all(y == y[:, :1, :1])
-    kept = y[:, 0, 0]
-    assert set(np.unique(kept)) == {np.float32(0), np.float32(1 / 0.75)}
-    assert 0.7 < (kept > 0).mean() < 0.8
-    batch = nn.StochasticDepth(0.5, "batch")
-    assert {tuple(np.unique(batch(x))) for _ in range(30)} == {(0,), (2,)}
-    for layer in (nn.DropPath(0.25).eval(), nn.StochasticDepth(0.0, "row")):
-        assert tv.equal(layer(x), x)
-    with pytest.raises(ValueError, match="'batch' or 'row'"):
-        nn.StochasticDepth(0.5, "rows")(x)
-    assert repr(batch) == "StochasticDepth(p=0.5, mode=batch)"
-    assert repr(nn.DropPath(0.1)) == "DropPath(drop_prob=0.1)"

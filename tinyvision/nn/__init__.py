@@ -56,6 +56,7 @@ from tinyvision.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from tinyvision.nn.vision import Unfold, Upsample
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -122,6 +123,8 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "Unflatten",
+    "Unfold",
+    "Upsample",
     "functional",
     "init",
     "utils",

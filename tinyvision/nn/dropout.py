@@ -59,14 +59,21 @@ class StochasticDepth(Module):
 
 
 class DropPath(Module):
-    """StochasticDepth by example, under the name and argument that timm's models use."""
+    """StochasticDepth by example, under the name and arguments that timm's models use.
 
-    def __init__(self, drop_prob: float = 0.0) -> None:
+    scale_by_keep: whether what stays is divided by 1 - drop_prob.
+    """
+
+    def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:
         super().__init__()
         self.drop_prob = drop_prob
+        self.scale_by_keep = scale_by_keep
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.stochastic_depth(x, self.drop_prob, "row", self.training)
+        output = F.stochastic_depth(x, self.drop_prob, "row", self.training)
+        if self.scale_by_keep or output is x:
+            return output
+        return output * (1 - self.drop_prob)
 
     def extra_repr(self) -> str:
-        return f"drop_prob={self.drop_prob}"
+        return f"drop_prob={self.drop_prob:0.3f}"

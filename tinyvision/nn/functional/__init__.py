@@ -49,6 +49,7 @@ from tinyvision.nn.functional.regression import (
     mse_loss,
     smooth_l1_loss,
 )
+from tinyvision.nn.functional.vision import interpolate, unfold
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -70,6 +71,7 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "huber_loss",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -97,4 +99,5 @@ __all__ = [
     "softplus",
     "stochastic_depth",
     "tanh",
+    "unfold",
 ]

@@ -1,0 +1,173 @@
+"""Images of another size, and their windows as columns of a matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyvision.checks import as_int
+from tinyvision.nn.functional.arguments import (
+    as_number,
+    check_bool,
+    check_float,
+    check_image,
+    check_tensor,
+    size_pair,
+)
+from tinyvision.ops.vision import (
+    Interpolate,
+    Places,
+    Unfold,
+    Windows,
+    linear_places,
+    nearest_places,
+)
+from tinyvision.tensor import Tensor
+
+_LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}  # how many dims the input of each has
+_NEAREST = ("nearest", "nearest-exact")
+_WHOLE = {"nearest": (1, 2), "nearest-exact": ()}  # (1,) for the others
+
+
+def interpolate(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Images of another size: a given one, or the old one times scale_factor, rounded down.
+
+    mode: "nearest" takes the pixel in which a new one's upper left corner lies, "nearest-exact"
+    that in which its centre lies; "linear", "bilinear" and "trilinear" mix the 2, 4 or 8 pixels
+    between whose centres its centre lies, with align_corners so that the images' corner pixels
+    coincide. recompute_scale_factor: step through the image by old / new size, without the
+    rounding, instead of 1 / scale_factor.
+
+    Shapes: input (N, C, L), (N, C, H, W) or (N, C, D, H, W), output likewise.
+    Raises: ValueError for arguments that contradict each other, NotImplementedError for other
+    modes, antialias, or a mode that does not fit the dims, RuntimeError for sizes below 1.
+    """
+    check_tensor("interpolate", "input", input)
+    _check_mode(input, mode, align_corners, antialias)
+    sizes, factors = _sizes(input, size, scale_factor)
+    if recompute_scale_factor:
+        if size is not None:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        factors = [None] * len(sizes)
+    if min(*input.shape[1:], *sizes) < 1:
+        raise RuntimeError(
+            "interpolate: Input and output sizes should be greater than 0, but got input "
+            f"{input.shape} and output sizes {tuple(sizes)}"
+        )
+    dtype = np.dtype(np.float64 if input.dtype == np.float64 else np.float32)
+    places = [
+        _places(n, n_out, factor, mode, bool(align_corners), dtype)
+        for n, n_out, factor in zip(input.shape[2:], sizes, factors, strict=True)
+    ]
+    return Interpolate.apply(input, places=tuple(places))
+
+
+def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias: bool) -> None:
+    if antialias:
+        raise NotImplementedError("interpolate: antialias=True is not supported")
+    if mode not in _NEAREST and mode not in _LINEAR:
+        raise NotImplementedError(
+            f"interpolate: mode={mode!r} is not supported; choose one of {(*_NEAREST, *_LINEAR)}"
+        )
+    if align_corners is not None:
+        if mode in _NEAREST:
+            raise ValueError(
+                "align_corners option can only be set with the interpolating modes: "
+                f"{' | '.join(_LINEAR)}"
+            )
+        check_bool("interpolate", "align_corners", align_corners)
+    if input.ndim not in ((3, 4, 5) if mode in _NEAREST else (_LINEAR[mode],)):
+        needed = "3D, 4D or 5D" if mode in _NEAREST else f"{_LINEAR[mode]}D"
+        raise NotImplementedError(
+            f"Got {input.ndim}D input, but {mode} mode needs {needed} input: input is {input.shape}"
+        )
+    if mode in _LINEAR or input.dtype != np.uint8:
+        check_float("interpolate", input)
+
+
+def _sizes(input: Tensor, size: Any, scale_factor: Any) -> tuple[list[int], list[float | None]]:
+    """Per dim of the image the new size, and the factor by which it was given or None."""
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is not None:
+        sizes = [as_int(n, "interpolate", "size") for n in _per_dim(input, "size", size)]
+        return sizes, [None] * len(sizes)
+    if scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    given = _per_dim(input, "scale_factor", scale_factor)
+    factors = [float(as_number("interpolate", "scale_factor", factor)) for factor in given]
+    if not all(map(math.isfinite, factors)):
+        raise RuntimeError(f"interpolate: scale_factor must be finite, got {scale_factor}")
+    return [int(n * f) for n, f in zip(input.shape[2:], factors, strict=True)], [*factors]
+
+
+def _per_dim(input: Tensor, argument: str, value: Any) -> Sequence[Any]:
+    dims = input.ndim - 2
+    if not isinstance(value, (tuple, list)):
+        return [value] * dims
+    if len(value) != dims:
+        raise ValueError(
+            f"Input and {argument} must have the same number of spatial dimensions, but got input "
+            f"with spatial dimensions of {list(input.shape[2:])} and {argument} of {value}"
+        )
+    return value
+
+
+def _places(
+    n: int, n_out: int, factor: float | None, mode: str, align_corners: bool, dtype: np.dtype
+) -> Places:
+    """What the n_out values along a dim of n values are made of, computed in dtype as PyTorch."""
+    # PyTorch takes some factors for whole where they led to a whole multiple of n: 2.01 for 2.
+    if n_out in [n * whole for whole in _WHOLE.get(mode, (1,))]:
+        factor = None
+    step = n / n_out if factor is None else 1 / factor
+    if mode in _NEAREST:
+        return nearest_places(n, n_out, dtype.type(step), exact=mode == "nearest-exact")
+    if align_corners:
+        step = (n - 1) / (n_out - 1) if n_out > 1 else 0.0
+    return linear_places(n, n_out, dtype.type(step), align_corners)
+
+
+def unfold(
+    input: Tensor,
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """The windows a filter slides over, as columns: convolution is then a matrix product.
+
+    Shapes: input (N, C, H, W) or (C, H, W), output (N, C * kH * kW, L) or (C * kH * kW, L), where
+    L = H_out * W_out with H_out = floor((H + 2 padding - dilation (kH - 1) - 1) / stride) + 1.
+    Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
+    """
+    check_image("unfold", input)
+    kernel_size = size_pair("unfold", "kernel_size", kernel_size)
+    dilation = size_pair("unfold", "dilation", dilation)
+    padding = size_pair("unfold", "padding", padding, minimum=0)
+    stride = size_pair("unfold", "stride", stride)
+    room = [
+        n + 2 * p - d * (k - 1) - 1
+        for n, k, d, p in zip(input.shape[-2:], kernel_size, dilation, padding, strict=True)
+    ]
+    if min(room) < 0:
+        raise RuntimeError(
+            f"unfold: input {input.shape} with kernel_size={kernel_size}, dilation={dilation}, "
+            f"padding={padding} has no room for a window"
+        )
+    output_size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
+    windows = Windows(kernel_size, dilation, padding, stride, output_size)
+    batch = input if input.ndim == 4 else input.unsqueeze(0)
+    output = Unfold.apply(batch, windows=windows)
+    return output if input.ndim == 4 else output.squeeze(0)
