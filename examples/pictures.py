@@ -97,9 +97,12 @@ def attention_maps(model: nn.Module, images: tv.Tensor) -> dict[str, np.ndarray]
     rollout = models.attention_rollout(weights)
     if isinstance(model, models.CCT):
         maps = {"sequence pooling": weights[-1], "attention rollout": rollout}
-    else:  # what the class token, the first, takes from the patches
-        last = weights[-1].mean(dim=1)  # of the heads
-        maps = {"last layer": last[:, 0, 1:], "attention rollout": rollout[:, 0, 1:]}
+    else:
+        maps = {"last layer": weights[-1].mean(dim=1), "attention rollout": rollout}  # of the heads
+        if model.class_token is None:  # the mean of what the patches take from each other
+            maps = {name: values.mean(dim=1) for name, values in maps.items()}
+        else:  # what the class token, the first, takes from the patches
+            maps = {name: values[:, 0, 1:] for name, values in maps.items()}
     return {name: as_grid(values.numpy()) for name, values in maps.items()}
 
 
