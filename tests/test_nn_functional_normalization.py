@@ -176,7 +176,15 @@ def test_pad_by_hand():
     assert F.pad(x, (2, 1), mode="reflect").tolist() == [[3, 2, 1, 2, 3, 2]]
     assert F.pad(x, (2, 1), mode="replicate").tolist() == [[1, 1, 1, 2, 3, 3]]
     assert F.pad(x, (2, 1), mode="circular").tolist() == [[2, 3, 1, 2, 3, 1]]
+    assert F.pad(x, (-1, 1), mode="replicate").tolist() == [[2, 3, 3]]
+    assert F.pad(x, (-1, 2), mode="circular").tolist() == [[2, 3, 2, 3]]  # the 1 is gone
     assert F.pad(x, ()).tolist() == x.tolist()
+    assert F.pad(x.to(tv.uint8), (0, -1), value=300).tolist() == [[1, 2]]  # 300 is not needed
+
+
+def test_pad_circular_refuses_more_than_a_crop_leaves():
+    with pytest.raises(RuntimeError, match="at most 1 fits"):
+        F.pad(tv.ones(2, 3), (3, -2), mode="circular")
 
 
 @few
@@ -195,8 +203,8 @@ def test_pad_constant_gradient(shape, widths, value, seed):
 
 @few
 @given(
-    shape=st.tuples(*[st.integers(2, 4)] * 4),
-    widths=st.tuples(*[st.integers(0, 1)] * 4),
+    shape=st.tuples(*[st.integers(3, 4)] * 4),
+    widths=st.tuples(*[st.integers(-1, 1)] * 4),
     mode=st.sampled_from(["reflect", "replicate", "circular"]),
     seed=st.integers(0, 99),
 )
@@ -275,6 +283,8 @@ def test_normalize_equals_pytorch(p, dim):
         ((2, 3, 4), (1, 3, 2, 1)),
         ((2, 3, 4, 5), (4, 1, 0, 2)),
         ((1, 2, 3, 4, 5), (2, 1, 1, 0, 2, 2)),
+        ((2, 3, 4), (-1, 2, 1, -1)),
+        ((0, 3, 4, 5), (1, 2, 3, 0)),
     ],
 )
 @pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])

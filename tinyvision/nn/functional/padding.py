@@ -21,8 +21,8 @@ def pad(
 ) -> Tensor:
     """A border of pad[0] before and pad[1] after along the last dim, pad[2:4] the one before...
 
-    mode: "constant" fills with `value` (0), and negative widths crop; "reflect" mirrors without
-    repeating the edge; "replicate" repeats the edge; "circular" goes on at the other side.
+    mode: "constant" fills with `value` (0); "reflect" mirrors without repeating the edge;
+    "replicate" repeats the edge; "circular" goes on at the other side. Negative widths crop.
 
     Raises: RuntimeError for widths that do not fit the shape, NotImplementedError for a mode or
     a number of dims that PyTorch does not have either.
@@ -36,15 +36,27 @@ def pad(
     widths = _widths(input, pad)
     if mode == "constant":
         _check_crop(input, widths)
+        if max(map(max, widths), default=0) <= 0:
+            fill = 0  # nowhere
         _check_representable(input, fill)
         return Pad.apply(input, widths=widths, value=fill)
     if fill:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument, got {value}')
-    _check_mode(input, pad, widths, mode)
-    for dim in reversed(range(input.ndim)):
-        if widths[dim] != (0, 0):
-            input = _pad_dim(input, dim, *widths[dim], mode)
-    return input
+    _check_mode(input, pad, mode)
+    _check_borders(input, pad, widths, mode)
+    return _pad_and_crop(input, widths, mode)
+
+
+def _pad_and_crop(x: Tensor, widths: list[tuple[int, int]], mode: str) -> Tensor:
+    crops = [(min(before, 0), min(after, 0)) for before, after in widths]
+    is_cropped = any(map(any, crops))
+    if is_cropped and mode == "circular":  # what is cut off does not return at the other side
+        x = Pad.apply(x, widths=crops, value=0)
+    for dim in reversed(range(x.ndim)):
+        before, after = widths[dim]
+        if before > 0 or after > 0:
+            x = _pad_dim(x, dim, max(before, 0), max(after, 0), mode)
+    return Pad.apply(x, widths=crops, value=0) if is_cropped and mode != "circular" else x
 
 
 def _widths(input: Tensor, pad: Sequence[int]) -> list[tuple[int, int]]:
@@ -82,23 +94,35 @@ def _check_representable(input: Tensor, value: float) -> None:
         )
 
 
-def _check_mode(
-    input: Tensor, pad: Sequence[int], widths: list[tuple[int, int]], mode: str
-) -> None:
-    if len(pad) not in (2, 4, 6) or input.ndim - len(pad) // 2 not in (1, 2):
+def _check_mode(input: Tensor, pad: Sequence[int], mode: str) -> None:
+    lead = input.ndim - len(pad) // 2
+    if len(pad) not in (2, 4, 6) or lead not in (1, 2):
         raise NotImplementedError(
             f"Padding size {len(pad)} is not supported for {input.ndim}D input tensor with mode "
             f"{mode!r}: it pads the last 1, 2 or 3 dims, and one or two dims must be left in front"
         )
-    if min(pad) < 0:
-        raise NotImplementedError(f"negative padding {tuple(pad)} with mode {mode!r} not supported")
-    for size, border in zip(input.shape, widths, strict=True):
-        largest = {"reflect": size - 1, "circular": size}.get(mode, max(border) if size else 0)
+    if mode != "circular" and 0 in input.shape[lead - 1 :]:
+        raise RuntimeError(
+            f"pad: with mode {mode!r} only the batch may be empty, but input is {input.shape}"
+        )
+
+
+def _check_borders(
+    input: Tensor, pad: Sequence[int], widths: list[tuple[int, int]], mode: str
+) -> None:
+    dims = len(pad) // 2
+    sizes, borders = input.shape[-dims:], widths[-dims:]
+    for size, border in zip(sizes, borders, strict=True):
+        cropped = size + min(border[0], 0) + min(border[1], 0)
+        largest = {"reflect": size - 1, "circular": cropped}.get(mode, max(border))
         if max(border) > largest:
             raise RuntimeError(
                 f"pad: Padding size {border} is too large for mode {mode!r}: at most "
                 f"{max(largest, 0)} fits a dim of size {size} in input {input.shape}"
             )
+    padded = [size + sum(border) for size, border in zip(sizes, borders, strict=True)]
+    if min(padded) < 0 or (max(padded) == 0 and mode != "circular"):
+        raise RuntimeError(f"pad: {tuple(pad)} crops more than there is of input {input.shape}")
 
 
 def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
