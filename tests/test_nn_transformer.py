@@ -38,6 +38,14 @@ def test_self_attention_copies_nothing_between_projection_and_attention():
     assert bases[0] is not None and bases[0] is bases[1] is bases[2]
 
 
+@pytest.mark.parametrize("L, S", [(0, 3), (3, 0), (0, 0)])
+def test_attention_of_empty_sequences_takes_a_mask_for_each_head(L, S):
+    layer = nn.MultiheadAttention(4, 2, batch_first=True)
+    query, key, mask = tv.randn(3, L, 4), tv.randn(3, S, 4), tv.zeros(6, L, S)
+    output, weights = layer(query, key, key, attn_mask=mask, average_attn_weights=False)
+    assert output.shape == (3, L, 4) and weights.shape == (3, 2, L, S)
+
+
 @pytest.mark.parametrize("need_weights", [True, False])
 def test_attention_gradient(need_weights):
     tv.manual_seed(0)

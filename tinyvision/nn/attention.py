@@ -192,7 +192,7 @@ class MultiheadAttention(Module):
                     f"{(N * H, L, S)}, but has {attn_mask.shape}"
                 )
             merged = _additive(attn_mask, "attn_mask", q)
-            merged = merged.reshape(-1, H, L, S) if merged.ndim == 3 else merged  # (N, H, L, S)
+            merged = merged.reshape(N, H, L, S) if merged.ndim == 3 else merged
         if key_padding_mask is not None:
             if key_padding_mask.shape != (N, S):
                 raise AssertionError(

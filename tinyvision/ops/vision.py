@@ -59,7 +59,8 @@ class Interpolate(Op):
             y = x.take(low, dim)
             if high is not None and share is not None:
                 share = share.reshape(-1, *[1] * (x.ndim - dim - 1)).astype(x.dtype)
-                y = y * (1 - share) + x.take(high, dim) * share
+                y *= 1 - share
+                y += x.take(high, dim) * share
             x = y
         return x
 
