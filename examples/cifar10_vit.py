@@ -68,11 +68,11 @@ def main():
     parser.add_argument("--model", choices=["cct", "vit"], default="cct")
     parser.add_argument("--output", metavar="DIR", default="out", help="where pictures go")
     args = parser.parse_args()
-    common.start(args, epochs=15, batch_size=128, lr=0.001)
+    common.start(args, epochs=30, batch_size=128, lr=0.0015)
     ctrl_c = common.CtrlC()
 
     train_loader, test_loader = load_data(args)
-    model = models.cct_4_3x2_32(attention_dropout=0.0) if args.model == "cct" else plain_vit()
+    model = models.cct_2_3x2_32(attention_dropout=0.0, stochastic_depth=0.0) if args.model == "cct" else plain_vit()
     optimizer = make_optimizer(model, args.lr)
     scheduler = warm_up_then_cosine(optimizer, args.epochs * len(train_loader))
     checkpoint = common.Checkpoint(

@@ -31,6 +31,7 @@ from tinyvision.nn.attention import MultiheadAttention
 from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from tinyvision.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from tinyvision.nn.conv import Conv2d
+from tinyvision.nn.distance import CosineSimilarity, PairwiseDistance
 from tinyvision.nn.dropout import Dropout, Dropout2d, DropPath, StochasticDepth
 from tinyvision.nn.embedding import Embedding
 from tinyvision.nn.flatten import Flatten, Unflatten
@@ -38,12 +39,16 @@ from tinyvision.nn.linear import Identity, Linear
 from tinyvision.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
     CrossEntropyLoss,
     HuberLoss,
+    KLDivLoss,
     L1Loss,
+    MarginRankingLoss,
     MSELoss,
     NLLLoss,
     SmoothL1Loss,
+    TripletMarginLoss,
 )
 from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import GroupNorm, LayerNorm, RMSNorm
@@ -67,6 +72,8 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "DropPath",
     "Dropout",
@@ -84,6 +91,7 @@ __all__ = [
     "Hardtanh",
     "HuberLoss",
     "Identity",
+    "KLDivLoss",
     "L1Loss",
     "LSTM",
     "LSTMCell",
@@ -93,6 +101,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool2d",
     "Mish",
     "Module",
@@ -101,6 +110,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "ParameterList",
     "RMSNorm",
@@ -122,6 +132,7 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "TripletMarginLoss",
     "Unflatten",
     "Unfold",
     "Upsample",

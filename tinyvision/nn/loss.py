@@ -16,9 +16,11 @@ from tinyvision.tensor import Tensor
 class _Loss(Module):
     """What all losses have in common: the reduction, checked here."""
 
+    _reductions: tuple[str, ...] = ("none", "mean", "sum")
+
     def __init__(self, size_average: Any, reduce: Any, reduction: str) -> None:
         super().__init__()
-        check_reduction(type(self).__name__, reduction, size_average, reduce)
+        check_reduction(type(self).__name__, reduction, size_average, reduce, self._reductions)
         self.reduction = reduction
 
 
@@ -176,3 +178,88 @@ class BCEWithLogitsLoss(_Loss):
             reduction=self.reduction,
             pos_weight=self.pos_weight,
         )
+
+
+class KLDivLoss(_Loss):
+    """target * (log target - input), input being log-probabilities; see nn.functional.kl_div."""
+
+    _reductions = ("none", "mean", "sum", "batchmean")
+
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        margin, reduction = self.margin, self.reduction
+        return F.cosine_embedding_loss(input1, input2, target, margin, reduction=reduction)
+
+
+class MarginRankingLoss(_Loss):
+    """max(0, margin - target * (input1 - input2))."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        margin, reduction = self.margin, self.reduction
+        return F.margin_ranking_loss(input1, input2, target, margin, reduction=reduction)
+
+
+class TripletMarginLoss(_Loss):
+    """max(0, margin + distance(anchor, positive) - distance(anchor, negative))."""
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        if margin <= 0:
+            raise ValueError(
+                f"TripletMarginLoss: expected margin to be greater than 0, got {margin}"
+            )
+        self.margin = margin
+        self.p = p
+        self.eps = eps
+        self.swap = swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return F.triplet_margin_loss(
+            anchor, positive, negative, self.margin, self.p, self.eps, self.swap,
+            reduction=self.reduction,
+        )  # fmt: skip

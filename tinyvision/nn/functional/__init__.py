@@ -24,6 +24,13 @@ from tinyvision.nn.functional.activation import (
 )
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
 from tinyvision.nn.functional.convolution import conv2d, linear
+from tinyvision.nn.functional.distance import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    margin_ranking_loss,
+    pairwise_distance,
+    triplet_margin_loss,
+)
 from tinyvision.nn.functional.dropout import dropout, dropout2d, stochastic_depth
 from tinyvision.nn.functional.embedding import embedding
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
@@ -45,6 +52,7 @@ from tinyvision.nn.functional.regression import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     huber_loss,
+    kl_div,
     l1_loss,
     mse_loss,
     smooth_l1_loss,
@@ -59,6 +67,8 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "dropout2d",
@@ -72,12 +82,14 @@ __all__ = [
     "hardtanh",
     "huber_loss",
     "interpolate",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "max_pool2d",
     "mish",
     "mse_loss",
@@ -85,6 +97,7 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
     "prelu",
     "relu",
     "relu6",
@@ -99,5 +112,6 @@ __all__ = [
     "softplus",
     "stochastic_depth",
     "tanh",
+    "triplet_margin_loss",
     "unfold",
 ]

@@ -100,7 +100,11 @@ def check_image(name: str, input: Tensor) -> None:
 
 
 def check_reduction(
-    name: str, reduction: str, size_average: Any = None, reduce: Any = None
+    name: str,
+    reduction: str,
+    size_average: Any = None,
+    reduce: Any = None,
+    known: tuple[str, ...] = ("none", "mean", "sum"),
 ) -> None:
     """Raise ValueError for an unknown reduction, NotImplementedError for its old spellings."""
     for argument, value in (("size_average", size_average), ("reduce", reduce)):
@@ -109,5 +113,5 @@ def check_reduction(
                 f"{name}: argument '{argument}' is deprecated in PyTorch and not supported here; "
                 "use reduction='mean', 'sum' or 'none'"
             )
-    if reduction not in ("none", "mean", "sum"):
+    if reduction not in known:
         raise ValueError(f"{reduction} is not a valid value for reduction")

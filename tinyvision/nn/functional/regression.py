@@ -79,7 +79,7 @@ def smooth_l1_loss(
         return l1_loss(input, target, reduction=reduction)
     difference = _difference("smooth_l1_loss", input, target)
     check_float("smooth_l1_loss", difference)
-    return _reduce(_huber(difference, beta) / beta, reduction)
+    return reduced(_huber(difference, beta) / beta, reduction)
 
 
 def huber_loss(
@@ -106,7 +106,7 @@ def huber_loss(
         )
     difference = _difference("huber_loss", input, target)
     check_float("huber_loss", difference)
-    return _reduce(_weighted(_huber(difference, delta), input, weight), reduction)
+    return reduced(_weighted(_huber(difference, delta), input, weight), reduction)
 
 
 def _huber(difference: Tensor, delta: float) -> Tensor:
@@ -185,6 +185,47 @@ def binary_cross_entropy_with_logits(
     return _times_weight(name, loss, weight, reduction)
 
 
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """target * (log target - input): input holds log-probabilities, target probabilities.
+
+    With log_target the target holds logarithms too. "batchmean", the sum over the batch size, is
+    the Kullback-Leibler divergence; "mean" divides by the number of all values.
+
+    Gradient: dinput = -g target.
+    Raises: ValueError for an unknown reduction, UserWarning for "mean".
+
+    Source: Kullback and Leibler 1951, "On Information and Sufficiency".
+    """
+    known = ("none", "mean", "sum", "batchmean")
+    check_reduction("kl_div", reduction, size_average, reduce, known)
+    if reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support "
+            "size. 'batchmean' divides only by the batch size, and aligns with the KL math "
+            "definition. 'mean' will be changed to behave the same as 'batchmean' in the next "
+            "major release.",
+            stacklevel=2,
+        )
+    check_tensor("kl_div", "input", input)
+    check_tensor("kl_div", "target", target)
+    if log_target:
+        loss = target.exp() * (target - input)
+    else:
+        # t log t is 0 where t is 0, whose logarithm is not needed then.
+        is_zero = target == 0
+        loss = target * target.masked_fill(is_zero, 1).log() - target * input
+    if reduction == "batchmean":
+        return loss.sum() / input.shape[0] if input.ndim > 0 else loss
+    return reduced(loss, reduction)
+
+
 def _check_binary(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
     check_tensor(name, "input", input)
     check_tensor(name, "target", target)
@@ -212,7 +253,7 @@ def _times_weight(name: str, loss: Tensor, weight: Tensor | None, reduction: str
     if weight is not None:
         _check_broadcasts(name, "weight", weight, loss)
         loss = loss * weight
-    return _reduce(loss, reduction)
+    return reduced(loss, reduction)
 
 
 def _difference(name: str, input: Tensor, target: Tensor) -> Tensor:
@@ -246,10 +287,11 @@ def _weighted_mean(loss: Tensor, input: Tensor, weight: Tensor | None, reduction
     loss = _weighted(loss, input, weight)
     if weight is not None and reduction == "mean":
         return loss.sum() / weight.sum()
-    return _reduce(loss, reduction)
+    return reduced(loss, reduction)
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The losses as they are, their mean, or their sum."""
     if reduction == "none":
         return loss
     return loss.mean() if reduction == "mean" else loss.sum()
