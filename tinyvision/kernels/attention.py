@@ -18,6 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinyvision.kernels import attention_tiles as tiles
+from tinyvision.kernels import memory
+from tinyvision.kernels.hashing import hash_uniform
+from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.vectors import VECTOR_BYTES
+
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
@@ -122,34 +128,155 @@ def _sum_to_shape(grad_scores: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
 
 
 def _dropout_factors(shape: tuple[int, ...], settings: Settings) -> np.ndarray | float:
-    """0 with probability p, else 1 / (1 - p), for weights of the shape (N, H, L, S).
-
-    Not a stream of random numbers but a hash of seed, row and column, so that any part of it can
-    be computed at any time: the fast kernel does so in forward and backward, and stores nothing.
-    """
-    p, seed = settings.dropout_p, settings.seed
+    """0 with probability dropout_p, else 1 / (1 - dropout_p), for weights of the shape."""
+    p, (N, H, L, S) = settings.dropout_p, shape
     if p == 0:
         return 1.0
-    S = shape[3]
-    rows = np.arange(np.prod(shape[:3]), dtype=np.uint32)[:, None]
-    columns = np.arange(S, dtype=np.uint32)
-    row_bits = _mix(rows + np.uint32(seed & 0xFFFFFFFF)) ^ np.uint32(seed >> 32)
-    bits = _mix(row_bits ^ columns * np.uint32(0x9E3779B9))
-    uniform = (bits >> np.uint32(8)) * 2.0**-24  # in [0, 1)
-    kept = (uniform >= p).reshape(shape)
+    kept = hash_uniform(N * H * L, S, settings.seed).reshape(shape) >= np.float32(p)
     return kept * (0 if p == 1 else 1 / (1 - p))
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
-    """A hash of 32 bits to 32 bits in which each bit depends on all.
+# How the fast kernel does without the scores and weights is told in attention_tiles.py. An item of
+# its work is, forward, a block of queries; backward, a head of key and value, whose gradients sum
+# over all queries. Either way the result is the same whichever thread does it.
 
-    Source: Wellons 2018, "Prospecting for hash functions", lowbias32 (public domain).
+# In a block of queries. More need more of the L1 cache; fewer read the keys and values more often.
+MAX_QUERIES = 96
+
+
+def attention_forward(
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    mask: np.ndarray | None,
+    settings: Settings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (output, logsumexp), the latter being log(sum of exp(scores)), (N, H, L).
+
+    In memory the output is (N, L, H, E_v), so that joining the heads of a query costs nothing.
     """
-    x = (x ^ x >> np.uint32(16)) * np.uint32(0x7FEB352D)
-    x = (x ^ x >> np.uint32(15)) * np.uint32(0x846CA68B)
-    return x ^ x >> np.uint32(16)
+    plan = _plan(query, key, value)
+    if 0 in plan[:7]:
+        return attention_forward_reference(query, key, value, mask, settings)
+    N, H, _, L, S, E, E_v, block, *_ = plan
+    output = memory.empty((N, L, H, E_v), query.dtype).transpose(0, 2, 1, 3)
+    logsumexp, totals = np.empty((2, N, H, L), query.dtype)
+    added, seen = _two_kinds(mask, query.dtype)
+    arrays, strides = zip(*map(_flat, (query, key, value, added, seen, output)), strict=True)
+    chunks = count_chunks(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v))
+    launch(
+        tiles.forward, tiles.forward_parallel, chunks, *arrays, logsumexp.reshape(-1),
+        totals.reshape(-1), np.array(strides), plan, settings,
+    )  # fmt: skip
+    with np.errstate(divide="ignore"):  # log(0), of a query that sees nothing
+        np.log(totals, out=totals)
+    logsumexp /= tiles.LOG2_E
+    logsumexp += totals
+    return output, logsumexp
 
 
-# The fast kernel follows.
-attention_forward = attention_forward_reference
-attention_backward = attention_backward_reference
+def attention_backward(
+    grad_output: np.ndarray,
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    mask: np.ndarray | None,
+    output: np.ndarray,
+    logsumexp: np.ndarray,
+    settings: Settings,
+    needs: tuple[bool, ...],
+) -> Gradients:
+    """Returns the gradients of query, key, value and mask, None for those that `needs` leaves out.
+
+    In memory those of query, key and value are (N, L or S, heads, width).
+    """
+    plan = _plan(query, key, value)
+    if 0 in plan[:7]:
+        return attention_backward_reference(
+            grad_output, query, key, value, mask, output, logsumexp, settings, needs
+        )
+    N, H, H_kv, L, S, E, E_v, *_ = plan
+    none = np.empty((0, 0, 0, 0), query.dtype)
+    inputs = (query, key, value)
+    rooms = [_room(x) if need else none for x, need in zip(inputs, needs[:3], strict=True)]
+    grad_mask = none if mask is None or not needs[3] else np.zeros(mask.shape, query.dtype)
+    added, seen = _two_kinds(mask, query.dtype)
+    arrays, strides = zip(
+        *map(_flat, (*inputs, added, seen, output, grad_output, *rooms, grad_mask)), strict=True
+    )
+    together = _heads_together(grad_mask.shape, plan)
+    chunks = count_chunks(N * H_kv // together, 5 * N * H * L * S * (E + E_v))
+    launch(
+        tiles.backward, tiles.backward_parallel, chunks, *arrays, logsumexp.reshape(-1),
+        np.array(strides), plan, settings, together,
+    )  # fmt: skip
+    grad_query, grad_key, grad_value = (
+        _trim(room, x) if need else None
+        for room, x, need in zip(rooms, inputs, needs[:3], strict=True)
+    )
+    return grad_query, grad_key, grad_value, None if grad_mask is none else grad_mask
+
+
+def _plan(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> tiles.Plan:
+    (N, H, L, E), (_, H_kv, S, E_v) = query.shape, value.shape
+    lanes, blocks = VECTOR_BYTES // query.itemsize, max(1, -(-L // MAX_QUERIES))
+    vectors = -(-L // (blocks * lanes))  # of a block, that all may be about equally large
+    return tiles.make_plan(N, H, H_kv, L, S, E, E_v, vectors * lanes, lanes)
+
+
+def _two_kinds(mask: np.ndarray | None, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """The mask, if of floats, and the mask, if of bools, as the bytes they are; else none."""
+    added, seen = np.empty((0, 0, 0, 0), dtype), np.empty((0, 0, 0, 0), np.uint8)
+    if mask is None:
+        return added, seen
+    return (added, mask.view(np.uint8)) if mask.dtype == bool else (mask, seen)
+
+
+def _room(x: np.ndarray) -> np.ndarray:
+    """For the gradient of x, in rows of whole vectors: (N, heads, rows, width or more)."""
+    N, heads, rows, width = x.shape
+    lanes = VECTOR_BYTES // x.itemsize
+    room = memory.empty((N, rows, heads, -(-width // lanes) * lanes), x.dtype)
+    return room.transpose(0, 2, 1, 3)
+
+
+def _trim(room: np.ndarray, x: np.ndarray) -> np.ndarray:
+    width = x.shape[3]
+    return room if room.shape[3] == width else np.ascontiguousarray(room[..., :width])
+
+
+def _heads_together(mask_shape: tuple[int, ...], plan: tiles.Plan) -> int:
+    """How many heads of key and value add to the same numbers of the mask's gradient.
+
+    Heads are counted through all batches first, then on to the next head.
+    """
+    if mask_shape[:2] in ((0, 0), (plan.N, plan.H)):
+        return 1
+    return plan.N if mask_shape[1] == plan.H else plan.N * plan.H_kv
+
+
+class _Values:
+    """For numpy.asarray: `count` values in memory, from the first of an array on."""
+
+    def __init__(self, array: np.ndarray, count: int) -> None:
+        data = array.__array_interface__["data"][0], False  # not read-only
+        self.array = array  # whose memory must live as long
+        self.__array_interface__ = {
+            "data": data, "shape": (count,), "typestr": array.dtype.str, "version": 3
+        }  # fmt: skip
+
+
+def _flat(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The memory of a 4D array as a 1-d array, and how far apart in it the array's neighbours are.
+
+    It is copied only if it lies backwards or its rows are not in one piece. No array is said to be
+    read-only, for which Numba would compile all once more.
+    """
+    size = array.itemsize
+    strides = tuple(
+        [s // size if n > 1 else 0 for n, s in zip(array.shape, array.strides, strict=True)]
+    )
+    if not array.flags.aligned or min(strides) < 0 or strides[3] > 1:
+        return _flat(np.array(array, order="C"))
+    count = array.size and 1 + sum([(n - 1) * s for n, s in zip(array.shape, strides, strict=True)])
+    return np.asarray(_Values(array, count)), strides

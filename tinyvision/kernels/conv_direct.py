@@ -190,7 +190,7 @@ def correlate(chunk, chunks, source, weight, bias, target, origins, phases, weig
                         pixels = (bottom - top - 1) * s.columns + right - left
                         multiply_rows(sums, 0, room, weight, weight_at, s.weight_row,
                                       weight_offsets, planes, at, plane_offsets, k, last_k - k,
-                                      rows, (pixels + lanes - 1) // lanes)  # fmt: skip
+                                      rows, (pixels + lanes - 1) // lanes, False)  # fmt: skip
                     else:
                         sums[:] = 0  # no filter tap reaches these pixels
                     to = (image * s.rows + row) * s.target_H + phases[t, 6]

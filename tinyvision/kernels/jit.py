@@ -28,7 +28,7 @@ njit: Any = numba.njit
 PACKAGE = Path(__file__).parent
 PREFIX = "compiled-"
 # The files whose functions are compiled into the kernels of other files.
-SHARED = ("jit.py", "microkernel.py", "simd.py", "vector_math.py", "vectors.py")
+SHARED = ("hashing.py", "jit.py", "microkernel.py", "simd.py", "vector_math.py", "vectors.py")
 
 
 def _sources_digest() -> str:

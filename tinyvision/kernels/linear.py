@@ -244,7 +244,7 @@ def _multiply(chunk, chunks, A, B, bias, C, sizes):
                 r_count = min(SLAB_ROWS, last_row - r)
                 multiply_rows(sums, 0, width, A, r * a_row + s * a_step, a_row, a_steps,
                               source, at, source_steps, 0, s_count, r_count,
-                              -(-q_count // lanes))  # fmt: skip
+                              -(-q_count // lanes), False)  # fmt: skip
                 to = r * columns + q
                 if s == 0:
                     _add(C, to, columns, bias, q, 0, sums, 0, width, r_count, q_count)

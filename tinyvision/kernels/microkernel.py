@@ -31,6 +31,7 @@ from tinyvision.kernels.vectors import (
     splat_scalar,
     store_vector,
     sum_lanes,
+    zeros,
 )
 
 # The sums must fit in the registers beside their operands, of which the compiler likes to load all
@@ -58,19 +59,19 @@ def _table_entry(context, builder, table_type, table, index):
     return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
 
 
-def _accumulate(builder, element, rows, columns, steps, load_operands):
+def _accumulate(builder, element, rows, columns, first, steps, load_operands):
     """Emit `for s in range(steps)` around the multiply-adds; return the sums. Needs steps >= 1.
 
+    first: what the sums start from, by (row, column).
     load_operands(s) emits the loads of step s: the list b, and a function that loads a[row].
     """
-    tile = [(i, j) for i in range(rows) for j in range(columns)]
     vector = llvm_vector(element)
     before = builder.block
     body, after = builder.append_basic_block("step"), builder.append_basic_block("done")
     builder.branch(body)
     builder.position_at_end(body)
     step = builder.phi(INT)
-    sums = {position: builder.phi(vector) for position in tile}
+    sums = {place: builder.phi(vector) for place in first}
     load_a, b = load_operands(step)
     updated = {}
     for i in range(rows):
@@ -78,12 +79,11 @@ def _accumulate(builder, element, rows, columns, steps, load_operands):
         for j in range(columns):
             updated[i, j] = multiply_add(builder, element, a, b[j], sums[i, j])
     next_step = builder.add(step, _number(1))
-    zero = ir.Constant(vector, [0.0] * vector.count)
-    for phi, first, then in [
+    for phi, start, then in [
         (step, _number(0), next_step),
-        *((sums[position], zero, updated[position]) for position in tile),
+        *((sums[place], first[place], updated[place]) for place in first),
     ]:
-        phi.add_incoming(first, before)
+        phi.add_incoming(start, before)
         phi.add_incoming(then, body)
     again = builder.cbranch(builder.icmp_signed("<", next_step, steps), body, after)
     again.set_metadata("llvm.loop", _no_unrolling(builder.module))
@@ -102,13 +102,15 @@ def _no_unrolling(module):
 
 def _make_outer_tile(rows, vectors):
     @intrinsic
-    def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps):
+    def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, onto):
         """For i < rows and every lane n of `vectors` vectors:
-        C[c + i*c_row + n] =
+        C[c + i*c_row + n] = (that itself if `onto`, else 0) +
             sum over k <= s < k + steps of A[a + i*a_row + a_steps[s]] * B[b + b_steps[s] + n]
         """
         ints = types.intp
-        signature = types.void(C, ints, ints, A, ints, ints, a_steps, B, ints, b_steps, ints, ints)
+        signature = types.void(
+            C, ints, ints, A, ints, ints, a_steps, B, ints, b_steps, ints, ints, types.boolean
+        )
 
         def emit(context, builder, signature, arguments):
             _emit_outer_tile(context, builder, signature.args, arguments, rows, vectors)
@@ -120,7 +122,7 @@ def _make_outer_tile(rows, vectors):
 
 
 def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
-    C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps = arguments
+    C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, onto = arguments
     element = types_[3].dtype
     lanes = llvm_vector(element).count
     start_c = element_pointer(context, builder, types_[0], C, c)
@@ -142,11 +144,26 @@ def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
 
         return load_a, [load_vector(builder, element, place) for place in places]
 
-    sums = _accumulate(builder, element, rows, vectors, steps, load_operands)
-    for i in range(rows):
-        for v in range(vectors):
-            place = _advance(builder, element, rows_c[i], _number(v * lanes))
-            store_vector(builder, element, sums[i, v], place)
+    tile = [(i, v) for i in range(rows) for v in range(vectors)]
+    places = {(i, v): _advance(builder, element, rows_c[i], _number(v * lanes)) for i, v in tile}
+    first = _loaded_if(builder, element, onto, places)
+    sums = _accumulate(builder, element, rows, vectors, first, steps, load_operands)
+    for at in tile:
+        store_vector(builder, element, sums[at], places[at])
+
+
+def _loaded_if(builder, element, condition, places):
+    """The vectors at these places, by the same keys, or zeros if the condition is false."""
+    before = builder.block
+    with builder.if_then(condition):
+        loaded = {at: load_vector(builder, element, place) for at, place in places.items()}
+        loading = builder.block
+    vectors = {}
+    for at in places:
+        vectors[at] = builder.phi(llvm_vector(element))
+        vectors[at].add_incoming(zeros(element), before)
+        vectors[at].add_incoming(loaded[at], loading)
+    return vectors
 
 
 def _make_dot_tile(rows, columns):
@@ -195,7 +212,8 @@ def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
 
         return load_a, [load_vector(builder, element, place) for place in places]
 
-    sums = _accumulate(builder, element, rows, columns, steps, load_operands)
+    first = {(i, n): zeros(element) for i in range(rows) for n in range(columns)}
+    sums = _accumulate(builder, element, rows, columns, first, steps, load_operands)
     for i in range(rows):
         totals = sum_lanes(builder, [sums[i, n] for n in range(columns)])
         before = load_vector(builder, element, rows_c[i], totals.type)
@@ -209,7 +227,7 @@ outer_1, outer_1_narrow = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
 
 
 @jit_part
-def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors):
+def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors, onto):
     """The product of `outer_tile` for any number of rows and vectors.
 
     Rows are taken MAX_ROWS at a time, the rest by 4, 2 and 1, so that no work is wasted on rows
@@ -226,21 +244,23 @@ def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, ro
             cv, bv = ci + v * lanes, b + v * lanes
             wide = v + width <= vectors
             if height == MAX_ROWS and wide:
-                outer_max(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_max(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             elif height == MAX_ROWS:
-                outer_max_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_max_narrow(
+                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto
+                )
             elif height == 4 and wide:
-                outer_4(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_4(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             elif height == 4:
-                outer_4_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_4_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             elif height == 2 and wide:
-                outer_2(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_2(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             elif height == 2:
-                outer_2_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_2_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             elif wide:
-                outer_1(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_1(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             else:
-                outer_1_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps)
+                outer_1_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
             v += width if wide else 1
         i += height
 

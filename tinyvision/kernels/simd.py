@@ -29,6 +29,7 @@ from tinyvision.kernels.vectors import (
     largest_lane,
     llvm_vector,
     load_vector,
+    make_power_of_two,
     masked_load,
     masked_store,
     multiply_add,
@@ -37,6 +38,9 @@ from tinyvision.kernels.vectors import (
     store_vector,
     suffix,
     sum_lanes,
+    transpose_lanes,
+    whole_numbers,
+    zeros,
 )
 
 
@@ -121,6 +125,36 @@ def store_first(typing_context, array, offset, value, count):
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value, types.intp), emit
+
+
+@intrinsic
+def store_transposed(typing_context, target, to, to_row, source, at, row, rows, columns, factor):
+    """target[to + j*to_row + i] = factor * source[at + i*row + j] for i < rows and j < columns
+
+    At most as many rows and columns as a vector has lanes, and at least one, are read; exactly as
+    many are written. The source may be of unsigned integers.
+    """
+    ints = types.intp
+    signature = types.void(target, ints, ints, source, ints, ints, ints, ints, factor)
+
+    def emit(context, builder, signature, arguments):
+        target_, to, to_row, source_, at, row, rows, columns, factor_ = arguments
+        mask, otherwise = lanes_below(builder, factor_.type, columns), zeros(target.dtype)
+        numbers = [ir.Constant(INT, i) for i in range(factor_.type.count)]
+        last, read = builder.sub(rows, ir.Constant(INT, 1)), []
+        for i in numbers:
+            i = builder.select(builder.icmp_signed("<", i, last), i, last)  # a row that exists
+            place = builder.add(at, builder.mul(i, row))
+            pointer = element_pointer(context, builder, source, source_, place)
+            values = masked_load(builder, source.dtype, pointer, mask, otherwise)
+            read.append(builder.fmul(values, factor_))
+        for j, values in zip(numbers, transpose_lanes(builder, read), strict=True):
+            place = builder.add(to, builder.mul(j, to_row))
+            pointer = element_pointer(context, builder, target, target_, place)
+            store_vector(builder, target.dtype, values, pointer)
+        return context.get_dummy_value()
+
+    return signature, emit
 
 
 @intrinsic
@@ -236,6 +270,17 @@ def minimum(typing_context, x, y):
         return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
 
     return x(x, y), emit
+
+
+@intrinsic
+def power_of_two(typing_context, n):
+    """2^n for whole numbers n whose 2^n is a normal number, and 0 for the next smaller n."""
+
+    def emit(context, builder, signature, arguments):
+        integers = whole_numbers(builder, n.element, arguments[0])
+        return make_power_of_two(builder, n.element, integers)
+
+    return n(n), emit
 
 
 @intrinsic

@@ -17,6 +17,7 @@ from tinyvision.kernels.simd import (
     maximum,
     minimum,
     mul,
+    power_of_two,
     rint,
     sub,
     times_power_of_two,
@@ -63,6 +64,17 @@ def sigmoid(x):
     """1 / (1 + e^-x)"""
     one = constant(x, 1.0)
     return div(one, add(one, exp(sub(constant(x, 0.0), x))))
+
+
+_least_exponent = make_polynomial({32: [-127.0], 64: [-1023.0]})
+
+
+@jit_part
+def exp2_of_negative(x):
+    """2^x for x <= 0, with half the work of exp2; results that are not normal numbers become 0."""
+    x = maximum(_least_exponent(x), x)
+    n = minimum(rint(x), constant(x, 1.0))  # which makes a number of NaN, whose bits are undefined
+    return mul(power_of_two(n), _exp_near_zero(mul(sub(x, n), constant(x, _LN_2))))
 
 
 # erf(x) = x * NEAR(x^2) for |x| < 1, and for x >= 1

@@ -83,11 +83,19 @@ def store_vector(builder, element, value, pointer):
 
 
 def splat_scalar(builder, element, scalar):
-    vector = llvm_vector(element)
+    return splat_lanes(builder, llvm_vector(element), scalar)
+
+
+def splat_lanes(builder, vector, scalar):
+    """The vector, of any LLVM type, with `scalar` in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     first_lane = builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
-    everywhere = ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
-    return builder.shuffle_vector(first_lane, undefined, everywhere)
+    return builder.shuffle_vector(first_lane, undefined, lane_numbers([0] * vector.count))
+
+
+def zeros(element):
+    vector = llvm_vector(element)
+    return ir.Constant(vector, [0.0] * vector.count)
 
 
 def call_llvm(builder, name, result_type, arguments):
@@ -146,6 +154,26 @@ def largest_lane(builder, x):
     return builder.extract_element(x, ir.Constant(INT32, 0))
 
 
+def transpose_lanes(builder, rows):
+    """The columns of the square matrix whose rows are the vectors `rows`.
+
+    Of each two by two lanes those off the diagonal change places, then of each four by four those
+    two by two, and so on.
+    """
+    lanes, part = len(rows), 1
+    rows = list(rows)
+    while part < lanes:
+        upper = lane_numbers([i if not i & part else i - part + lanes for i in range(lanes)])
+        lower = lane_numbers([i + part if not i & part else i + lanes for i in range(lanes)])
+        for i in range(lanes):
+            if not i & part:
+                x, y = rows[i], rows[i + part]
+                rows[i] = builder.shuffle_vector(x, y, upper)
+                rows[i + part] = builder.shuffle_vector(x, y, lower)
+        part *= 2
+    return rows
+
+
 def evaluate_polynomial(builder, element, coefficients, x):
     """Horner's rule: c[0] + x * (c[1] + x * (c[2] + ...))."""
     lanes = x.type.count
@@ -155,27 +183,34 @@ def evaluate_polynomial(builder, element, coefficients, x):
     return result
 
 
-def multiply_by_power_of_two(builder, element, x, n):
-    """x * 2^n, n being whole numbers: in two steps, as 2^n itself may not be representable.
+def whole_numbers(builder, element, x):
+    """The lanes of x, which are whole, as integers of as many bits."""
+    return builder.fptosi(x, ir.VectorType(ir.IntType(element.bitwidth), x.type.count))
 
-    A power of two is made from its bits: the exponent plus a bias, shifted past the fraction.
+
+def make_power_of_two(builder, element, n):
+    """2^n for integers n, made from its bits: the exponent plus a bias, shifted past the fraction.
+
+    2^n must be a normal number; the next smaller n gives 0.
     """
-    bits, lanes = element.bitwidth, x.type.count
-    fraction_bits, bias, limit = (23, 127, 250) if bits == 32 else (52, 1023, 2000)
-    integers = ir.VectorType(ir.IntType(bits), lanes)
+    fraction_bits, bias = (23, 127) if element.bitwidth == 32 else (52, 1023)
+    exponent = builder.add(n, ir.Constant(n.type, [bias] * n.type.count))
+    bits = builder.shl(exponent, ir.Constant(n.type, [fraction_bits] * n.type.count))
+    return builder.bitcast(bits, llvm_vector(element))
 
-    def all_lanes(value, type_=integers):
-        return ir.Constant(type_, [value] * lanes)
 
+def multiply_by_power_of_two(builder, element, x, n):
+    """x * 2^n, n being whole numbers: in two steps, as 2^n itself may not be representable."""
+    limit = 250.0 if element.bitwidth == 32 else 2000.0
     # "Not greater" and "not less", so that NaN, whose conversion is undefined, becomes a limit.
-    most, least = all_lanes(float(limit), x.type), all_lanes(float(-limit), x.type)
+    most = ir.Constant(x.type, [limit] * x.type.count)
+    least = ir.Constant(x.type, [-limit] * x.type.count)
     n = builder.select(builder.fcmp_ordered("<", n, most), n, most)
     n = builder.select(builder.fcmp_ordered(">", n, least), n, least)
-    n = builder.fptosi(n, integers)
-    half = builder.ashr(n, all_lanes(1))
+    n = whole_numbers(builder, element, n)
+    half = builder.ashr(n, ir.Constant(n.type, [1] * n.type.count))
     for exponent in (half, builder.sub(n, half)):
-        power = builder.shl(builder.add(exponent, all_lanes(bias)), all_lanes(fraction_bits))
-        x = builder.fmul(x, builder.bitcast(power, x.type))
+        x = builder.fmul(x, make_power_of_two(builder, element, exponent))
     return x
 
 
@@ -190,16 +225,20 @@ def lanes_below(builder, vector, count):
     none, all_ = ir.Constant(INT, 0), ir.Constant(INT, vector.count)
     count = builder.select(builder.icmp_signed("<", count, none), none, count)
     count = builder.select(builder.icmp_signed("<", count, all_), count, all_)
-    first_lane = builder.insert_element(
-        ir.Constant(numbers.type, ir.Undefined), builder.trunc(count, INT32), ir.Constant(INT32, 0)
-    )
-    everywhere = lane_numbers([0] * vector.count)
-    counts = builder.shuffle_vector(first_lane, first_lane, everywhere)
+    counts = splat_lanes(builder, numbers.type, builder.trunc(count, INT32))
     return builder.icmp_signed("<", numbers, counts)
 
 
 def masked_load(builder, element, pointer, mask, otherwise):
+    """The vector at `pointer` in the lanes of the mask; unsigned integers become floats."""
     alignment = ir.Constant(INT32, element.bitwidth // 8)
+    if isinstance(element, types.Integer):
+        vector = ir.VectorType(ir.IntType(element.bitwidth), mask.type.count)
+        name = f"llvm.masked.load.v{vector.count}i{element.bitwidth}.p0"
+        pointer = builder.bitcast(pointer, vector.as_pointer())
+        none = ir.Constant(vector, [0] * vector.count)
+        integers = call_llvm(builder, name, vector, [pointer, alignment, mask, none])
+        return builder.select(mask, builder.uitofp(integers, otherwise.type), otherwise)
     pointer = builder.bitcast(pointer, llvm_vector(element).as_pointer())
     name = f"llvm.masked.load.{suffix(element)}.p0"
     return call_llvm(builder, name, otherwise.type, [pointer, alignment, mask, otherwise])
