@@ -24,6 +24,8 @@ from tinyvision.kernels.simd import (
 # of one channel) and the L2 cache (all planes).
 BLOCK_VECTORS = 48
 BLOCK_BYTES = 1024 * 1024
+# Products summed up at a time: sums of few numbers, added up, round less than one long sum.
+RUN = 128
 
 
 class Sizes(NamedTuple):
@@ -185,14 +187,15 @@ def correlate(chunk, chunks, source, weight, bias, target, origins, phases, weig
                     left, right = phases[t, 4], phases[t, 5]
                     if top >= bottom or left >= right:
                         continue
-                    if k < last_k:
-                        at = (top - q) * s.columns + left - s.q_column
-                        pixels = (bottom - top - 1) * s.columns + right - left
-                        multiply_rows(sums, 0, room, weight, weight_at, s.weight_row,
-                                      weight_offsets, planes, at, plane_offsets, k, last_k - k,
-                                      rows, (pixels + lanes - 1) // lanes, False)  # fmt: skip
-                    else:
+                    if k == last_k:
                         sums[:] = 0  # no filter tap reaches these pixels
+                    at = (top - q) * s.columns + left - s.q_column
+                    pixels = (bottom - top - 1) * s.columns + right - left
+                    for i in range(k, last_k, RUN):
+                        multiply_rows(sums, 0, room, weight, weight_at, s.weight_row,
+                                      weight_offsets, planes, at, plane_offsets, i,
+                                      min(RUN, last_k - i), rows, (pixels + lanes - 1) // lanes,
+                                      i > k)  # fmt: skip
                     to = (image * s.rows + row) * s.target_H + phases[t, 6]
                     to = (to + top * s.target_row_step) * s.target_W
                     to += phases[t, 7] + left * s.target_column_step

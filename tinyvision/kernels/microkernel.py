@@ -31,7 +31,6 @@ from tinyvision.kernels.vectors import (
     splat_scalar,
     store_vector,
     sum_lanes,
-    zeros,
 )
 
 # The sums must fit in the registers beside their operands, of which the compiler likes to load all
@@ -59,19 +58,19 @@ def _table_entry(context, builder, table_type, table, index):
     return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
 
 
-def _accumulate(builder, element, rows, columns, first, steps, load_operands):
+def _accumulate(builder, element, rows, columns, steps, load_operands):
     """Emit `for s in range(steps)` around the multiply-adds; return the sums. Needs steps >= 1.
 
-    first: what the sums start from, by (row, column).
     load_operands(s) emits the loads of step s: the list b, and a function that loads a[row].
     """
+    tile = [(i, j) for i in range(rows) for j in range(columns)]
     vector = llvm_vector(element)
     before = builder.block
     body, after = builder.append_basic_block("step"), builder.append_basic_block("done")
     builder.branch(body)
     builder.position_at_end(body)
     step = builder.phi(INT)
-    sums = {place: builder.phi(vector) for place in first}
+    sums = {position: builder.phi(vector) for position in tile}
     load_a, b = load_operands(step)
     updated = {}
     for i in range(rows):
@@ -79,11 +78,12 @@ def _accumulate(builder, element, rows, columns, first, steps, load_operands):
         for j in range(columns):
             updated[i, j] = multiply_add(builder, element, a, b[j], sums[i, j])
     next_step = builder.add(step, _number(1))
-    for phi, start, then in [
+    zero = ir.Constant(vector, [0.0] * vector.count)
+    for phi, first, then in [
         (step, _number(0), next_step),
-        *((sums[place], first[place], updated[place]) for place in first),
+        *((sums[position], zero, updated[position]) for position in tile),
     ]:
-        phi.add_incoming(start, before)
+        phi.add_incoming(first, before)
         phi.add_incoming(then, body)
     again = builder.cbranch(builder.icmp_signed("<", next_step, steps), body, after)
     again.set_metadata("llvm.loop", _no_unrolling(builder.module))
@@ -102,10 +102,11 @@ def _no_unrolling(module):
 
 def _make_outer_tile(rows, vectors):
     @intrinsic
-    def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, onto):
+    def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, adding):
         """For i < rows and every lane n of `vectors` vectors:
-        C[c + i*c_row + n] = (that itself if `onto`, else 0) +
+        C[c + i*c_row + n] =
             sum over k <= s < k + steps of A[a + i*a_row + a_steps[s]] * B[b + b_steps[s] + n]
+        plus, if `adding`, what C held before.
         """
         ints = types.intp
         signature = types.void(
@@ -122,7 +123,7 @@ def _make_outer_tile(rows, vectors):
 
 
 def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
-    C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, onto = arguments
+    C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, adding = arguments
     element = types_[3].dtype
     lanes = llvm_vector(element).count
     start_c = element_pointer(context, builder, types_[0], C, c)
@@ -144,26 +145,17 @@ def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
 
         return load_a, [load_vector(builder, element, place) for place in places]
 
-    tile = [(i, v) for i in range(rows) for v in range(vectors)]
-    places = {(i, v): _advance(builder, element, rows_c[i], _number(v * lanes)) for i, v in tile}
-    first = _loaded_if(builder, element, onto, places)
-    sums = _accumulate(builder, element, rows, vectors, first, steps, load_operands)
-    for at in tile:
-        store_vector(builder, element, sums[at], places[at])
-
-
-def _loaded_if(builder, element, condition, places):
-    """The vectors at these places, by the same keys, or zeros if the condition is false."""
-    before = builder.block
-    with builder.if_then(condition):
-        loaded = {at: load_vector(builder, element, place) for at, place in places.items()}
-        loading = builder.block
-    vectors = {}
-    for at in places:
-        vectors[at] = builder.phi(llvm_vector(element))
-        vectors[at].add_incoming(zeros(element), before)
-        vectors[at].add_incoming(loaded[at], loading)
-    return vectors
+    sums = _accumulate(builder, element, rows, vectors, steps, load_operands)
+    places = {(i, v): _advance(builder, element, rows_c[i], _number(v * lanes)) for i, v in sums}
+    with builder.if_else(adding) as (then, otherwise):
+        with then:
+            for position, place in places.items():
+                before = load_vector(builder, element, place)
+                total = builder.fadd(before, sums[position])
+                store_vector(builder, element, total, place)
+        with otherwise:
+            for position, place in places.items():
+                store_vector(builder, element, sums[position], place)
 
 
 def _make_dot_tile(rows, columns):
@@ -212,8 +204,7 @@ def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
 
         return load_a, [load_vector(builder, element, place) for place in places]
 
-    first = {(i, n): zeros(element) for i in range(rows) for n in range(columns)}
-    sums = _accumulate(builder, element, rows, columns, first, steps, load_operands)
+    sums = _accumulate(builder, element, rows, columns, steps, load_operands)
     for i in range(rows):
         totals = sum_lanes(builder, [sums[i, n] for n in range(columns)])
         before = load_vector(builder, element, rows_c[i], totals.type)
@@ -227,11 +218,12 @@ outer_1, outer_1_narrow = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
 
 
 @jit_part
-def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors, onto):
+def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors,
+                  adding=False):  # fmt: skip
     """The product of `outer_tile` for any number of rows and vectors.
 
     Rows are taken MAX_ROWS at a time, the rest by 4, 2 and 1, so that no work is wasted on rows
-    that do not exist. C must have room for whole vectors.
+    that do not exist. C must have room for whole vectors. With `adding`, they are added to C.
     """
     lanes = lanes_of(C)
     i = 0
@@ -244,23 +236,29 @@ def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, ro
             cv, bv = ci + v * lanes, b + v * lanes
             wide = v + width <= vectors
             if height == MAX_ROWS and wide:
-                outer_max(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_max(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
             elif height == MAX_ROWS:
                 outer_max_narrow(
-                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto
+                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
                 )
             elif height == 4 and wide:
-                outer_4(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_4(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
             elif height == 4:
-                outer_4_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_4_narrow(
+                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
+                )
             elif height == 2 and wide:
-                outer_2(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_2(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
             elif height == 2:
-                outer_2_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_2_narrow(
+                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
+                )
             elif wide:
-                outer_1(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_1(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
             else:
-                outer_1_narrow(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, onto)
+                outer_1_narrow(
+                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
+                )
             v += width if wide else 1
         i += height
 
