@@ -1,4 +1,4 @@
-"""exp, exp2 and erf of vectors, against higher precision and at the ends of their range."""
+"""The functions of vectors, against higher precision and at the ends of their range."""
 
 import math
 
@@ -28,6 +28,14 @@ def exp2_of(x, result):
 def erf_of(x, result):
     for i in range(0, x.size, lanes_of(x)):
         store_first(result, i, vector_math.erf(load_first(x, i, x.size - i)), x.size - i)
+
+
+@numba.njit
+def normal_distribution_of(x, result):
+    for i in range(0, x.size, lanes_of(x)):
+        part = load_first(x, i, x.size - i)
+        part = vector_math.normal_distribution(part, vector_math.normal_bell(part))
+        store_first(result, i, part, x.size - i)
 
 
 def apply(function, x):
@@ -66,3 +74,13 @@ def test_vector_functions_at_the_ends_of_the_range(function, exact, _, dtype):
 def test_exp_underflows_gradually(dtype):
     x = np.array([np.log(np.finfo(dtype).tiny) - 3], dtype)
     assert 0 < apply(exp_of, x)[0] < np.finfo(dtype).tiny
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_normal_distribution_is_within_two_last_places_of_one(dtype):
+    x = np.concatenate([np.linspace(-9, 9, 5001), [-40, 40, -np.inf, np.inf, 1e30, -1e30]])
+    x = x.astype(dtype)
+    expected = [math.erfc(-v * math.sqrt(0.5)) / 2 for v in x.astype(np.float64)]
+    result = apply(normal_distribution_of, x)
+    assert np.abs(result - expected).max() < 2 * np.finfo(dtype).eps
+    assert np.isnan(apply(normal_distribution_of, np.array([np.nan], dtype))[0])

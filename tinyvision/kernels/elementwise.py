@@ -78,8 +78,8 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 # Fast: one pass over the array, on vectors (vector_math.py), where NumPy makes a dozen passes and
-# as many temporary arrays. The function is chosen by a number, so that there are only two kernels
-# to compile, one for values and one for gradients.
+# as many temporary arrays. The function is chosen by a number, once for the whole array, so that
+# there are only two kernels to compile, one for values and one for gradients.
 
 ERF, GELU, GELU_APPROXIMATE, SILU = range(4)
 
@@ -128,19 +128,35 @@ def _run_backward(function: int, grad_output: np.ndarray, x: np.ndarray) -> np.n
 
 @jit
 def _values(chunk, chunks, function, x, result):
-    end = x.size * (chunk + 1) // chunks
-    for i in range(x.size * chunk // chunks, end, lanes_of(x)):
-        store_part(result, i, _value(function, load_part(x, i, end - i)), end - i)
+    start, end = x.size * chunk // chunks, x.size * (chunk + 1) // chunks
+    if function == ERF:
+        _map(vector_math.erf, x, result, start, end)
+    elif function == GELU:
+        _map(_gelu, x, result, start, end)
+    elif function == GELU_APPROXIMATE:
+        _map(_approximate_gelu, x, result, start, end)
+    else:
+        _map(_silu, x, result, start, end)
 
 
 @jit_part
-def _value(function, x):
-    if function == ERF:
-        return vector_math.erf(x)
-    if function == GELU:
-        return mul(x, _normal_distribution(x))
-    if function == GELU_APPROXIMATE:
-        return mul(x, _approximate_gate(x))
+def _map(function, x, result, start, end):
+    for i in range(start, end, lanes_of(x)):
+        store_part(result, i, function(load_part(x, i, end - i)), end - i)
+
+
+@jit_part
+def _gelu(x):
+    return mul(x, vector_math.normal_distribution(x, vector_math.normal_bell(x)))
+
+
+@jit_part
+def _approximate_gelu(x):
+    return mul(x, _approximate_gate(x))
+
+
+@jit_part
+def _silu(x):
     return mul(x, vector_math.sigmoid(x))
 
 
@@ -152,32 +168,44 @@ def _values_parallel(chunks, function, x, result):
 
 @jit
 def _gradients(chunk, chunks, function, grad_output, x, result):
-    end = x.size * (chunk + 1) // chunks
-    for i in range(x.size * chunk // chunks, end, lanes_of(x)):
-        slope = _slope(function, load_part(x, i, end - i))
-        store_part(result, i, mul(load_part(grad_output, i, end - i), slope), end - i)
-
-
-@jit_part
-def _slope(function, x):
-    """The derivative at x."""
-    one = constant(x, 1.0)
+    start, end = x.size * chunk // chunks, x.size * (chunk + 1) // chunks
     if function == GELU:
-        square = mul(mul(x, x), constant(x, -0.5))
-        phi = mul(vector_math.exp(square), constant(x, _PHI_0))
-        return fma(x, phi, _normal_distribution(x))
-    if function == GELU_APPROXIMATE:
-        s = _approximate_gate(x)
-        inner = fma(mul(x, x), constant(x, 6 * _U * _CUBE), constant(x, 2 * _U))
+        _map_slope(_gelu_slope, grad_output, x, result, start, end)
+    elif function == GELU_APPROXIMATE:
+        _map_slope(_approximate_gelu_slope, grad_output, x, result, start, end)
     else:
-        s, inner = vector_math.sigmoid(x), one
-    return fma(mul(x, inner), mul(s, sub(one, s)), s)
+        _map_slope(_silu_slope, grad_output, x, result, start, end)
 
 
 @jit_part
-def _normal_distribution(x):
-    half = constant(x, 0.5)
-    return fma(vector_math.erf(mul(x, constant(x, _SQRT_HALF))), half, half)
+def _map_slope(slope, grad_output, x, result, start, end):
+    for i in range(start, end, lanes_of(x)):
+        factor = slope(load_part(x, i, end - i))
+        store_part(result, i, mul(load_part(grad_output, i, end - i), factor), end - i)
+
+
+@jit_part
+def _gelu_slope(x):
+    bell = vector_math.normal_bell(x)
+    phi = mul(bell, constant(x, _PHI_0))
+    return fma(x, phi, vector_math.normal_distribution(x, bell))
+
+
+@jit_part
+def _approximate_gelu_slope(x):
+    inner = fma(mul(x, x), constant(x, 6 * _U * _CUBE), constant(x, 2 * _U))
+    return _slope_of_gated(_approximate_gate(x), mul(x, inner))
+
+
+@jit_part
+def _silu_slope(x):
+    return _slope_of_gated(vector_math.sigmoid(x), x)
+
+
+@jit_part
+def _slope_of_gated(s, u):
+    """The derivative s + u * s * (1 - s) of x * s, where s' = s * (1 - s) * u / x."""
+    return fma(u, mul(s, sub(constant(s, 1.0), s)), s)
 
 
 @jit_part
