@@ -247,6 +247,32 @@ def _relu_backward(draw):
     return draw.array(output.shape), output
 
 
+def _winograd_arguments(draw):
+    """In float32, as nothing else goes this way; around the sizes of vectors, panels and tiles."""
+    draw.dtype = np.float32
+    N, padding, size = draw.integer(0, 3), draw.pair(0, 2), draw.pair(1, 18)
+    C_in, C_out = (draw.choice(1, 2, 15, 16, 17, 33, 70) for _ in range(2))
+    size = [max(size[i], 3 - 2 * padding[i]) for i in (0, 1)]
+    output_size = [size[i] + 2 * padding[i] - 2 for i in (0, 1)]
+    weight = draw.array((C_out, C_in, 3, 3)) / np.float32(3 * C_in**0.5)
+    return draw.array((N, C_in, *size)), weight, draw.array((N, C_out, *output_size)), padding
+
+
+def _winograd_forward(draw):
+    input, weight, _, padding = _winograd_arguments(draw)
+    return input, weight, draw.choice(None, draw.array(weight.shape[:1])), padding
+
+
+def _winograd_grad_input(draw):
+    _, weight, grad_output, padding = _winograd_arguments(draw)
+    return grad_output, weight, padding
+
+
+def _winograd_grad_weight(draw):
+    input, _, grad_output, padding = _winograd_arguments(draw)
+    return grad_output, input, padding
+
+
 ARGUMENTS = {
     "adaptive_avg_pool2d_backward": _adaptive_avg_pool2d_backward,
     "adaptive_avg_pool2d_forward": _adaptive_forward,
@@ -271,6 +297,9 @@ ARGUMENTS = {
     "max_pool2d_forward": _max_pool2d_forward,
     "relu_backward": _relu_backward,
     "relu_forward": _relu_forward,
+    "winograd_forward": _winograd_forward,
+    "winograd_grad_input": _winograd_grad_input,
+    "winograd_grad_weight": _winograd_grad_weight,
     "silu_backward": _gradient_and_numbers,
     "silu_forward": _erf,
 }

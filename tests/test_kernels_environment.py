@@ -33,10 +33,12 @@ import hashlib, numpy as np
 from tinyvision import kernels
 def digest():
     rng, sha = np.random.default_rng(0), hashlib.sha256()
-    for N, C, C_out, G in [(1, 16, 40, 1), (3, 16, 33, 1), (7, 8, 6, 2), (33, 3, 8, 1)]:
+    for N, C, C_out, G, s in [
+        (1, 16, 40, 1, 2), (3, 16, 33, 1, 2), (7, 8, 6, 2, 2), (33, 3, 8, 1, 2), (3, 40, 33, 1, 1)
+    ]:
         x = rng.standard_normal((N, C, 30, 21)).astype(np.float32)
         w = rng.standard_normal((C_out, C // G, 3, 3)).astype(np.float32)
-        others = (2, 1), (1, 1), (1, 1), G
+        others = (s, 1), (1, 1), (1, 1), G
         y = kernels.conv2d_forward(x, w, None, *others)
         results = [y, *kernels.conv2d_backward(y, x, w, *others, True, True, True)]
         results += kernels.batch_norm_forward(y.reshape(N, C_out, -1), None, None, 1e-5)
@@ -163,9 +165,13 @@ COMPARE = """
 import numpy as np
 from tinyvision.kernels import conv, linear, max_pool, simd
 rng = np.random.default_rng(0)
-x = rng.standard_normal((3, 5, 13, 19)).astype(np.float32)
-w = rng.standard_normal((11, 5, 3, 3)).astype(np.float32)
-for others in [((1, 1), (1, 1), (1, 1), 1), ((2, 2), (0, 1), (1, 2), 1)]:
+for C, C_out, others in [
+    (5, 11, ((1, 1), (1, 1), (1, 1), 1)),
+    (5, 11, ((2, 2), (0, 1), (1, 2), 1)),
+    (17, 21, ((1, 1), (1, 1), (1, 1), 1)),
+]:
+    x = rng.standard_normal((3, C, 13, 19)).astype(np.float32)
+    w = rng.standard_normal((C_out, C, 3, 3)).astype(np.float32)
     y = conv.conv2d_forward(x, w, None, *others)
     np.testing.assert_allclose(
         y, conv.conv2d_forward_reference(x, w, None, *others), rtol=1e-4, atol=1e-4)

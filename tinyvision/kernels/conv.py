@@ -33,6 +33,12 @@ from tinyvision.kernels.conv_direct import (
 from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
 from tinyvision.kernels.jit import flat
 from tinyvision.kernels.threads import count_chunks, get_num_threads, launch
+from tinyvision.kernels.winograd import (
+    is_faster,
+    winograd_forward,
+    winograd_grad_input,
+    winograd_grad_weight,
+)
 
 Pair = tuple[int, int]
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -107,6 +113,8 @@ def conv2d_backward_reference(
 # channels stay in 16 registers: `multiply_rows` in microkernel.py. Then they go, with the bias, to
 # the output. Nothing else is written: no "im2col" matrix of kH * kW times the input.
 #
+# Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py.
+#
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
 # `add_dot_products` keeps 4 x 4 (output channels x filter taps) vectors of sums.
@@ -127,6 +135,8 @@ def conv2d_forward(
 ) -> np.ndarray:
     """The convolution of the module's docstring."""
     shape = _shape(input, weight, stride, padding, dilation, groups)
+    if is_faster(shape):
+        return winograd_forward(input, weight, bias, padding)
     output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
     if bias is None:
         bias = np.zeros(shape.C_out, input.dtype)
@@ -165,6 +175,8 @@ def conv2d_backward(
 
 
 def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np.ndarray:
+    if is_faster(shape):
+        return winograd_grad_input(grad_output, weight, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     grad_input = memory.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
@@ -178,6 +190,8 @@ def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np
 def _grad_weight_and_bias(
     grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, shape: Shape
 ) -> tuple[np.ndarray, np.ndarray]:
+    if is_faster(shape):
+        return winograd_grad_weight(grad_output, input, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros(weight.shape, weight.dtype), grad_output.sum(axis=(0, 2, 3))
     blocks = shape.groups * -(-(shape.C_out // shape.groups) // MAX_ROWS)

@@ -28,7 +28,16 @@ njit: Any = numba.njit
 PACKAGE = Path(__file__).parent
 PREFIX = "compiled-"
 # The files whose functions are compiled into the kernels of other files.
-SHARED = ("hashing.py", "jit.py", "microkernel.py", "simd.py", "vector_math.py", "vectors.py")
+SHARED = (
+    "hashing.py",
+    "jit.py",
+    "microkernel.py",
+    "register_blocks.py",
+    "simd.py",
+    "vector_math.py",
+    "vectors.py",
+    "winograd_transforms.py",
+)
 
 
 def _sources_digest() -> str:
