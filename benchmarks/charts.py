@@ -13,6 +13,7 @@ try:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 except ImportError:
     pyplot = None
 
@@ -21,17 +22,22 @@ COLOURS |= {"tinyvision": "C2"}
 
 
 def ratios(path: Path, title: str, rows: list[Row], sides: list[str]) -> None:
-    """A line per row: how many times as long as tinyvision each library takes."""
+    """A line per row: how many times as long as tinyvision each library takes.
+
+    Without the NumPy twins, which are too far away.
+    """
     rows = [row for row in rows if row.group != "peak"]
+    sides = [side for side in sides if side not in ("tinyvision", "numpy")]
     if pyplot is None or not rows:
         return
     figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.22 * len(rows)))
     for side in reversed(sides):
         found = [(row.ratio(side), y) for y, row in enumerate(rows) if row.ratio(side) is not None]
-        if found and side != "tinyvision":
+        if found:
             axes.plot(*zip(*found, strict=True), "o", color=COLOURS[side], label=TITLES[side])
     axes.axvline(1, color=COLOURS["tinyvision"], label="tinyvision")
     axes.set_xscale("log")
+    _plain_numbers(axes.xaxis, LogLocator(subs=(1, 2, 5)))
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", alpha=0.3)
@@ -55,7 +61,10 @@ def curves(path: Path, titles: list[tuple[str, str, str]], curves: list[dict[str
             )
         axes.set(title=title, xlabel=x, ylabel=y)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if by_side:
+            _plain_numbers(axes.xaxis, FixedLocator(sorted(set().union(*by_side.values()))))
+            _plain_numbers(axes.yaxis, LogLocator(subs=(1, 2, 5)))
+            axes.legend(fontsize=8)
     _save(figure, path)
 
 
@@ -74,6 +83,13 @@ def bars(path: Path, title: str, unit: str, values: dict[str, dict[str, float]])
     axes.set(title=title, xlabel=unit)
     axes.legend(fontsize=8)
     _save(figure, path)
+
+
+def _plain_numbers(axis: Any, places: Any) -> None:
+    """0.5, 1, 2, 5, 10 on a logarithmic axis."""
+    axis.set_major_locator(places)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _save(figure: Any, path: Path) -> None:

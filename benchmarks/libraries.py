@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,10 @@ class Compiled(PyTorch):
 class Jax:
     """JAX with `jit`; a row's `jax_job`."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        # JAX has no setting for its threads: it starts one per CPU that it may use.
+        if hasattr(os, "sched_setaffinity") and threads < len(os.sched_getaffinity(0)):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
         self.jax = importlib.import_module("jax")
         self.jax.devices()  # starts its threads
 
@@ -105,5 +109,5 @@ def load(side: str, threads: int) -> Any:
     if side in ("tinyvision", "numpy"):
         return TensorLibrary(importlib.import_module("tinyvision"), threads)
     if side == "jax":
-        return Jax()
+        return Jax(threads)
     return {"pytorch": PyTorch, "channels_last": ChannelsLast, "compile": Compiled}[side](threads)

@@ -131,9 +131,6 @@ def main() -> None:
     side, threads = sys.argv[1], int(sys.argv[2])
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not get between the replies
-    if hasattr(os, "sched_setaffinity"):
-        # JAX has no setting for its threads: it starts one per CPU that it may use.
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     kept = "--keep-memory" in sys.argv and keep_freed_memory()
     worker = Worker(libraries.load(side, threads))
     print(json.dumps({"ready": side, "keeps_memory": kept}), file=replies, flush=True)

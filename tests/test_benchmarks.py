@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import charts
 import command
 import contest
 import harness
@@ -290,6 +291,17 @@ def test_report_writes_markdown_and_strict_json(tmp_path, capsys):
     assert "geometric mean" in capsys.readouterr().out
 
 
+def test_charts_are_written_also_where_figures_lack(tmp_path):
+    pytest.importorskip("matplotlib")
+    charts.ratios(tmp_path / "ratios.png", "ops", made_up_rows(), ["tinyvision", "pytorch", "jax"])
+    charts.bars(tmp_path / "bars.png", "title", "s", {"a": {"pytorch": 1.0}, "b": {}})
+    points = {"tinyvision": {1.0: 2.0, 4.0: 3.0}, "pytorch": {1.0: 1.0}}
+    titles = [("drawn", "x", "y"), ("empty", "x", "y")]
+    charts.curves(tmp_path / "curves.png", titles, [points, {}])
+    for name in ("ratios", "bars", "curves"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_options_sides_are_in_order_and_include_tinyvision(capsys):
     parser = command.options("", ("tinyvision", "pytorch", "jax"))
     assert parser.parse_args([]).sides == ["tinyvision", "pytorch", "jax"]
@@ -389,7 +401,8 @@ def test_ops_as_a_program_writes_its_results(tmp_path):
     found = run("ops.py", "--sides", "numpy", "--only", "softmax 128", tmp_path=tmp_path)
     assert found.returncode == 0, found.stderr
     content = json.loads((tmp_path / "out/benchmarks/ops.json").read_text())
-    assert [list(row["results"]) for row in content["rows"]] == [["tinyvision", "numpy"]] * 2
+    # The peak, forward, and forward with backward.
+    assert [list(row["results"]) for row in content["rows"]] == [["tinyvision", "numpy"]] * 3
     assert "softmax 128×10, forward" in found.stdout
 
 
