@@ -44,8 +44,6 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 
 def selected(rows: Iterable[Any], args: argparse.Namespace) -> list[Any]:
-    """The rows that the options ask for; the peak, which others are compared with, is always one."""
-    wanted = [row for row in rows if row.quick or not args.quick]
-    return [
-        row for row in wanted if args.only is None or args.only in row.name or row.group == "peak"
-    ]
+    """The rows that the options ask for; the peak is always one, as others are compared with it."""
+    rows = [row for row in rows if row.quick or not args.quick]
+    return [r for r in rows if args.only is None or args.only in r.name or r.group == "peak"]

@@ -143,5 +143,6 @@ def run(name: str, specs: list[Any], args: argparse.Namespace) -> None:
     info = report.machine()
     with Contest({side: (side, args.threads) for side in args.sides}, args.smoke) as contest:
         rows = measure_all(contest, specs, plan_of(args))
+    info["keeps freed memory"] = contest.keeps_memory
     report.write(name, rows, args, info)
     sys.exit(any(row.failed for row in rows))

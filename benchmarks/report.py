@@ -151,6 +151,10 @@ def setting(args: argparse.Namespace, info: dict[str, Any]) -> str:
         f"{info['processor']}, {cpus}, {info['system']}. {versions}.",
         f"{info['date']}; load before the run: {info['load']} (0 on a quiet machine).",
     ]
+    kept = [side for side, keeps in info.get("keeps freed memory", {}).items() if keeps]
+    if kept:
+        names = ", ".join(TITLES[side] for side in kept)
+        lines.append(f"Page faults avoided (freed memory kept, by mallopt) for {names}.")
     if args.quick:
         lines.append("A selection of the rows (`--quick`), with few rounds.")
     if args.smoke:
@@ -162,9 +166,9 @@ METHOD = """\
 Milliseconds per call: median (quartiles). Ratio: the other's median divided by tinyvision's; above
 1, tinyvision is faster; within 10 % of 1 is a tie. Of peak: arithmetic per second (as the formula
 counts it, whatever the algorithm saves) as a share of the fastest library's in a large matrix
-product. Each library in a process of its own, taking turns; warm; all with as many threads. PyTorch
-and JAX keep freed memory (mallopt), so that they have no page faults, PyTorch's optimizers are
-`fused=True`, JAX's images (N, H, W, C). Results were compared before they were timed."""
+product. Each library in a process of its own, taking turns; warm; all with as many threads.
+PyTorch's optimizers are `fused=True`, JAX's images (N, H, W, C). Results were compared before they
+were timed."""
 
 
 def method(docstring: str | None) -> str:

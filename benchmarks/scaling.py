@@ -58,9 +58,10 @@ def speedups(rows: list[Row], args: argparse.Namespace) -> str:
     return report.markdown(lines)
 
 
-def sweep(args: argparse.Namespace) -> list[list[Row]]:
+def sweep(args: argparse.Namespace, info: dict[str, Any]) -> list[list[Row]]:
     """The rows of each sweep."""
     with Contest({side: (side, args.threads) for side in args.sides}, args.smoke) as contest:
+        info["keeps freed memory"] = contest.keeps_memory
         return [
             measure_all(contest, selected(by_value.values(), args), plan_of(args))
             for by_value in SWEEPS.values()
@@ -73,7 +74,7 @@ def main() -> None:
     if args.quick:
         args.sides = [side for side in args.sides if side in ("tinyvision", "pytorch")]
     info = report.machine()
-    threads, sweeps = with_threads(args), sweep(args)
+    threads, sweeps = with_threads(args), sweep(args, info)
     write(threads, sweeps, args, info)
     sys.exit(any(row.failed for rows in [threads, *sweeps] for row in rows))
 
