@@ -6,7 +6,7 @@
 Transformers were made for much more data than 50,000 small images. The compact convolutional
 transformer (CCT) makes up for that: two convolutions with pooling make its tokens, and so bring
 along that neighbouring pixels belong together and that an object may be anywhere. The plain ViT
-has to learn both from the images, and stays some ten per cent behind in the same time.
+has to learn both from the images, and is the weaker network on so few of them.
 
 At the end there are two pictures: how the training went, and which parts of an image count.
 """
