@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinyvision.kernels import attention_passes as passes
 from tinyvision.kernels import attention_tiles as tiles
 from tinyvision.kernels import memory
 from tinyvision.kernels.hashing import hash_uniform
@@ -136,7 +137,7 @@ def _dropout_factors(shape: tuple[int, ...], settings: Settings) -> np.ndarray |
     return kept * (0 if p == 1 else 1 / (1 - p))
 
 
-# How the fast kernel does without the scores and weights is told in attention_tiles.py. An item of
+# How the fast kernel does without the scores and weights is told in attention_passes.py. An item of
 # its work is, forward, a block of queries; backward, a head of key and value, whose gradients sum
 # over all queries. Either way the result is the same whichever thread does it.
 
@@ -165,7 +166,7 @@ def attention_forward(
     arrays, strides = zip(*map(_flat, (query, key, value, added, seen, output)), strict=True)
     chunks = count_chunks(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v))
     launch(
-        tiles.forward, tiles.forward_parallel, chunks, *arrays, logsumexp.reshape(-1),
+        passes.forward, passes.forward_parallel, chunks, *arrays, logsumexp.reshape(-1),
         totals.reshape(-1), np.array(strides), plan, settings,
     )  # fmt: skip
     with np.errstate(divide="ignore"):  # log(0), of a query that sees nothing
@@ -207,7 +208,7 @@ def attention_backward(
     together = _heads_together(grad_mask.shape, plan)
     chunks = count_chunks(N * H_kv // together, 5 * N * H * L * S * (E + E_v))
     launch(
-        tiles.backward, tiles.backward_parallel, chunks, *arrays, logsumexp.reshape(-1),
+        passes.backward, passes.backward_parallel, chunks, *arrays, logsumexp.reshape(-1),
         np.array(strides), plan, settings, together,
     )  # fmt: skip
     grad_query, grad_key, grad_value = (

@@ -29,6 +29,7 @@ PACKAGE = Path(__file__).parent
 PREFIX = "compiled-"
 # The files whose functions are compiled into the kernels of other files.
 SHARED = (
+    "attention_tiles.py",
     "hashing.py",
     "jit.py",
     "microkernel.py",

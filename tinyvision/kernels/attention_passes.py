@@ -1,0 +1,324 @@
+"""Attention block by block, so that the scores, queries times keys, never exist all at once.
+
+A softmax divides by the sum of its row, which is known only at the row's end. But sums of
+exponentials relative to the greatest score so far can be corrected when a greater one appears. So
+the keys are gone through a block at a time, and three things are carried along for each query:
+
+    m, the greatest score; l, the sum of exp(score - m); o, the sum of exp(score - m) * value
+
+A block with the scores s takes these, from -inf, 0 and 0, to
+
+    m' = max(m, s)        p = exp(s - m')        c = exp(m - m')
+    l' = c * l + sum of p        o' = c * o + p value
+
+and in the end output = o / l and logsumexp = m + log(l). The latter is all that backward needs to
+compute the weights of any block again, which is faster than to fetch them from memory would be:
+
+    p = exp(s - logsumexp)                d_value += p^T d_output
+    d_s = p * (d_output value^T - delta)  d_query += scale * d_s key      d_mask += d_s
+                                          d_key += scale * d_s^T query
+
+where delta, for each query, is the sum of d_output * output (see attention.py). With dropout, what
+is dropped is 0 in the p of o' and of d_value, and in d_output value^T; its number is hashed again.
+
+The parts of which this is made, and how it all lies in memory: attention_tiles.py.
+
+Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax", arXiv:1805.02867;
+Dao et al. 2022, "FlashAttention", arXiv:2205.14135; the order of the loops: Dao 2023,
+"FlashAttention-2", arXiv:2307.08691.
+"""
+
+import numpy as np
+from numba import prange
+
+from tinyvision.kernels.attention_tiles import (
+    GRAD_OUTPUT,
+    KEY,
+    KEYS,
+    LOG2_E,
+    OUTPUT,
+    QUERY,
+    TO_KEY,
+    TO_MASK,
+    TO_QUERY,
+    TO_VALUE,
+    VALUE,
+    add_sum_over_queries,
+    clear_rows,
+    copy_rows,
+    dot_rows_with_columns,
+    drop,
+    offset_tables,
+    place,
+    score,
+    sum_over_keys,
+    transpose,
+)
+from tinyvision.kernels.jit import jit, jit_parallel, jit_part
+from tinyvision.kernels.simd import (
+    add,
+    fma,
+    lanes_of,
+    load,
+    load_part,
+    maximum,
+    mul,
+    splat,
+    store,
+    store_part,
+    sub,
+    total,
+    where_greater,
+)
+from tinyvision.kernels.vector_math import exp2_of_negative
+
+# Forward ----------------------------------------------------------------------------------------
+
+
+@jit
+def forward(
+    chunk, chunks, query, key, value, added, seen, output, peaks, totals, strides, plan, settings
+):
+    """output, and m and l of logsumexp = (m + log2(l)) / log2(e), of some blocks of queries."""
+    work, steps = np.empty(plan.size, query.dtype), offset_tables(plan)
+    blocks = -(-plan.L // plan.block)
+    items = plan.N * plan.H * blocks
+    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+        head, q = item // blocks, item % blocks * plan.block
+        n, h = head // plan.H, head % plan.H
+        _attend(work, plan, steps, query, key, value, added, seen, strides, settings, n, h, q)
+        at, row = place(strides, OUTPUT, n, h, q), strides[OUTPUT, 2]
+        _finish(work, plan, output, at, row, settings.dropout_p, min(plan.block, plan.L - q))
+        for i in range(min(plan.block, plan.L - q)):
+            peaks[head * plan.L + q + i] = work[plan.peak + i]
+            totals[head * plan.L + q + i] = work[plan.total + i]
+
+
+@jit_parallel
+def forward_parallel(
+    chunks, query, key, value, added, seen, output, peaks, totals, strides, plan, settings
+):
+    for chunk in prange(chunks):
+        forward(
+            np.int64(chunk), chunks, query, key, value, added, seen, output, peaks, totals,
+            strides, plan, settings,
+        )  # fmt: skip
+
+
+@jit_part
+def _attend(work, plan, steps, query, key, value, added, seen, strides, settings, n, h, q):
+    """m, l and o, in `work`, of one block of queries."""
+    block, width, E, E_v = plan.block, plan.width, plan.E, plan.E_v
+    queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
+    for i in range(block):
+        work[plan.peak + i], work[plan.total + i] = -np.inf, 0
+    at, row = place(strides, QUERY, n, h, q), strides[QUERY, 2]
+    transpose(work, plan.query_columns, block, query, at, row, queries, E, LOG2_E)
+    end = min(plan.S, q + queries) if settings.causal else plan.S
+    for k in range(0, end, KEYS):
+        keys = min(KEYS, end - k)
+        at, row = place(strides, KEY, n, h_kv, k), strides[KEY, 2]
+        copy_rows(work, plan.key_rows, width, key, at, row, keys, E, settings.scale)
+        at, row = place(strides, VALUE, n, h_kv, k), strides[VALUE, 2]
+        copy_rows(work, plan.value_rows, width, value, at, row, keys, E_v, 1)
+        score(work, plan, steps, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
+        _exponentiate(work, plan, queries, keys)
+        if settings.dropout_p > 0:
+            row = (n * plan.H + h) * plan.L + q
+            drop(work, plan.scores, block, queries, keys, row, k, settings.dropout_p,
+                  settings.seed)  # fmt: skip
+        if k > 0:
+            _scale_rows(work, plan.sums, width, plan.factor, queries)
+        sum_over_keys(work, plan.sums, width, work, plan, steps, plan.scores, plan.value_rows,
+                       E_v, keys, queries, k > 0)  # fmt: skip
+
+
+@jit_part
+def _exponentiate(work, plan, queries, keys):
+    """The step to m', l' and p, which takes the place of the scores; c is left in plan.factor."""
+    number, block = work.dtype.type, plan.block
+    zero, lowest = splat(number(0)), splat(number(-np.inf))
+    for v in range(0, queries, lanes_of(work)):
+        first, last = plan.scores + v, plan.scores + v + keys * block
+        before = load(work, plan.peak + v)
+        peak = before
+        for at in range(first, last, block):
+            peak = maximum(peak, load(work, at))
+        # If all scores are -inf so far, their exponentials are to be 0: -inf - 0 does that.
+        shift = where_greater(peak, lowest, peak, zero)
+        factor = exp2_of_negative(sub(before, shift))
+        summed = mul(factor, load(work, plan.total + v))
+        for at in range(first, last, block):
+            weight = exp2_of_negative(sub(load(work, at), shift))
+            store(work, at, weight)
+            summed = add(summed, weight)
+        store(work, plan.peak + v, peak)
+        store(work, plan.total + v, summed)
+        store(work, plan.factor + v, factor)
+
+
+@jit_part
+def _scale_rows(work, rows, width, factors, count):
+    for i in range(count):
+        factor = splat(work[factors + i])
+        for at in range(rows + i * width, rows + (i + 1) * width, lanes_of(work)):
+            store(work, at, mul(factor, load(work, at)))
+
+
+@jit_part
+def _finish(work, plan, output, at, row, dropout_p, queries):
+    """output = o / l, and 0 where l is; more by what dropout takes on average."""
+    kept = 1 / (1 - dropout_p) if dropout_p < 1 else 0.0
+    for i in range(queries):
+        total = work[plan.total + i]
+        factor = splat(work.dtype.type(kept / total if total != 0 else 0.0))
+        for d in range(0, plan.E_v, lanes_of(work)):
+            values = mul(factor, load(work, plan.sums + i * plan.width + d))
+            store_part(output, at + i * row + d, values, plan.E_v - d)
+
+
+# Backward ---------------------------------------------------------------------------------------
+
+
+@jit
+def backward(
+    chunk, chunks, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
+    grad_value, grad_mask, logsumexp, strides, plan, settings, together,
+):  # fmt: skip
+    """The gradients of some heads of keys and values, with all queries that share them.
+
+    Arrays of gradients that are not needed are empty. A number in that of the mask is added to by
+    `together` consecutive heads, which therefore must be in one chunk.
+    """
+    work, steps = np.empty(plan.size, query.dtype), offset_tables(plan)
+    group, parts = plan.H // plan.H_kv, plan.N * plan.H_kv // together
+    for item in range(parts * chunk // chunks * together, parts * (chunk + 1) // chunks * together):
+        n, h_kv = item % plan.N, item // plan.N
+        if grad_key.size > 0:
+            at, row = place(strides, TO_KEY, n, h_kv, 0), strides[TO_KEY, 2]
+            clear_rows(grad_key, at, row, plan.S, plan.E)
+        if grad_value.size > 0:
+            at, row = place(strides, TO_VALUE, n, h_kv, 0), strides[TO_VALUE, 2]
+            clear_rows(grad_value, at, row, plan.S, plan.E_v)
+        for h in range(h_kv * group, (h_kv + 1) * group):
+            for q in range(0, plan.L, plan.block):
+                _prepare_queries(
+                    work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q
+                )
+                _go_back(
+                    work, plan, steps, key, value, added, seen, grad_query, grad_key, grad_value,
+                    grad_mask, strides, settings, n, h, q,
+                )  # fmt: skip
+
+
+@jit_parallel
+def backward_parallel(
+    chunks, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
+    grad_value, grad_mask, logsumexp, strides, plan, settings, together,
+):  # fmt: skip
+    for chunk in prange(chunks):
+        backward(
+            np.int64(chunk), chunks, query, key, value, added, seen, output, grad_output,
+            grad_query, grad_key, grad_value, grad_mask, logsumexp, strides, plan, settings,
+            together,
+        )  # fmt: skip
+
+
+@jit_part
+def _prepare_queries(work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q):
+    """Rows and columns of query and d_output; logsumexp in plan.peak, delta in plan.total."""
+    block, width, queries = plan.block, plan.width, min(plan.block, plan.L - q)
+    at, row = place(strides, QUERY, n, h, q), strides[QUERY, 2]
+    transpose(work, plan.query_columns, block, query, at, row, queries, plan.E, LOG2_E)
+    copy_rows(work, plan.query_rows, width, query, at, row, queries, plan.E, settings.scale)
+    at, row = place(strides, GRAD_OUTPUT, n, h, q), strides[GRAD_OUTPUT, 2]
+    copy_rows(work, plan.grad_rows, width, grad_output, at, row, queries, plan.E_v, 1)
+    at, row = place(strides, OUTPUT, n, h, q), strides[OUTPUT, 2]
+    for i in range(queries):
+        work[plan.total + i] = _dot(
+            work, plan.grad_rows + i * width, output, at + i * row, plan.E_v
+        )
+        # As in forward: of a row of nothing but -inf the weights are to be 0.
+        lse = logsumexp[(n * plan.H + h) * plan.L + q + i]
+        work[plan.peak + i] = lse * LOG2_E if lse != -np.inf else 0
+    if settings.dropout_p > 0:
+        kept = 1 / (1 - settings.dropout_p) if settings.dropout_p < 1 else 0.0
+        copy_rows(work, plan.grad_rows, width, work, plan.grad_rows, width, queries, plan.E_v, kept)
+    transpose(work, plan.grad_columns, block, work, plan.grad_rows, width, queries, plan.E_v, 1)
+
+
+@jit_part
+def _dot(x, x_at, y, y_at, length):
+    summed = splat(x.dtype.type(0))
+    for d in range(0, length, lanes_of(x)):
+        left = length - d
+        summed = fma(load_part(x, x_at + d, left), load_part(y, y_at + d, left), summed)
+    return total(summed)
+
+
+@jit_part
+def _go_back(
+    work, plan, steps, key, value, added, seen, grad_query, grad_key, grad_value, grad_mask,
+    strides, settings, n, h, q,
+):  # fmt: skip
+    """What one block of queries adds to the gradients."""
+    block, width, E, E_v = plan.block, plan.width, plan.E, plan.E_v
+    weights, grads, p, seed = plan.scores, plan.other, settings.dropout_p, settings.seed
+    queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
+    number = (n * plan.H + h) * plan.L + q  # of the first row
+    end = min(plan.S, q + queries) if settings.causal else plan.S
+    for k in range(0, end, KEYS):
+        keys = min(KEYS, end - k)
+        at, row = place(strides, KEY, n, h_kv, k), strides[KEY, 2]
+        copy_rows(work, plan.key_rows, width, key, at, row, keys, E, settings.scale)
+        at, row = place(strides, VALUE, n, h_kv, k), strides[VALUE, 2]
+        copy_rows(work, plan.value_rows, width, value, at, row, keys, E_v, 1)
+        score(work, plan, steps, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
+        dot_rows_with_columns(
+            work, plan, steps, grads, plan.value_rows, plan.grad_columns, E_v, keys, queries
+        )
+        if p > 0:
+            drop(work, grads, block, queries, keys, number, k, p, seed)
+        _recompute_weights(work, plan, queries, keys)
+        if p > 0:
+            drop(work, weights, block, queries, keys, number, k, p, seed)
+        if grad_value.size > 0:
+            at, row = place(strides, TO_VALUE, n, h_kv, k), strides[TO_VALUE, 2]
+            add_sum_over_queries(grad_value, at, row, work, plan, steps, weights, plan.grad_rows,
+                                  E_v, keys, queries)  # fmt: skip
+        if grad_key.size > 0:
+            at, row = place(strides, TO_KEY, n, h_kv, k), strides[TO_KEY, 2]
+            add_sum_over_queries(grad_key, at, row, work, plan, steps, grads, plan.query_rows,
+                                  E, keys, queries)  # fmt: skip
+        if grad_query.size > 0:
+            at, row = place(strides, TO_QUERY, n, h, q), strides[TO_QUERY, 2]
+            sum_over_keys(grad_query, at, row, work, plan, steps, grads, plan.key_rows, E, keys,
+                           queries, k > 0)  # fmt: skip
+        if grad_mask.size > 0:
+            at, row, column = (
+                place(strides, TO_MASK, n, h, q),
+                strides[TO_MASK, 2],
+                strides[TO_MASK, 3],
+            )
+            _add_to_mask(grad_mask, at + k * column, row, column, work, grads, block, queries, keys)
+
+
+@jit_part
+def _recompute_weights(work, plan, queries, keys):
+    """p and d_s from the scores and the gradients of the weights, in the place of these."""
+    to_grads = plan.other - plan.scores
+    for v in range(0, queries, lanes_of(work)):
+        shift, delta = load(work, plan.peak + v), load(work, plan.total + v)
+        first = plan.scores + v
+        for at in range(first, first + keys * plan.block, plan.block):
+            weight = exp2_of_negative(sub(load(work, at), shift))
+            store(work, at, weight)
+            store(work, at + to_grads, mul(weight, sub(load(work, at + to_grads), delta)))
+
+
+@jit_part
+def _add_to_mask(target, at, row, column, work, grads, block, queries, keys):
+    """target[i, j] += grads[j, i]; where the mask was broadcast, a stride is 0."""
+    for j in range(keys):
+        for i in range(queries):
+            target[at + i * row + j * column] += work[grads + j * block + i]
