@@ -61,7 +61,7 @@ def test_kernels_give_equal_bits_on_any_number_of_threads():
         "assert kernels.get_num_threads() == 4\n"
         "print(len(set(digests)))\n"
     )
-    assert _run(script, NUMBA_NUM_THREADS="4").split() == ["1"]
+    assert _run(script).split() == ["1"]
 
 
 def test_kernels_run_in_a_forked_child():
@@ -73,15 +73,13 @@ def test_kernels_run_in_a_forked_child():
         "expected = digest()\n"
         "child = os.fork()\n"
         "if child == 0:\n"
-        "    os._exit(0 if digest() == expected and kernels.get_num_threads() == 1 else 1)\n"
+        "    os._exit(0 if digest() == expected and kernels.get_num_threads() == 2 else 1)\n"
         "print(os.waitpid(child, 0)[1])\n"
     )
-    output = _run(script, NUMBA_NUM_THREADS="2", PYTHONWARNINGS="ignore")
-    assert output.split()[0] == "0"
+    assert _run(script, PYTHONWARNINGS="ignore").split() == ["0"]
 
 
-@pytest.mark.parametrize("layer", ["workqueue", "default"])
-def test_kernels_run_in_several_python_threads_at_once(layer):
+def test_kernels_run_in_several_python_threads_at_once():
     script = DIGESTS + (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "kernels.set_num_threads(2)\n"
@@ -89,8 +87,7 @@ def test_kernels_run_in_several_python_threads_at_once(layer):
         "    digests = set(pool.map(lambda _: digest(), range(12)))\n"
         "print(len(digests))\n"
     )
-    output = _run(script, NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER=layer)
-    assert output.split() == ["1"]
+    assert _run(script).split() == ["1"]
 
 
 def test_set_num_threads_is_pytorchs():
@@ -98,8 +95,8 @@ def test_set_num_threads_is_pytorchs():
     try:
         threads.set_num_threads(1)
         assert threads.get_num_threads() == 1
-        threads.set_num_threads(10**6)  # more than there are: all of them
-        assert threads.get_num_threads() == before
+        threads.set_num_threads(100)  # more than there are CPUs
+        assert threads.get_num_threads() == 100
         with pytest.raises(RuntimeError, match="expected a positive number, but got 0"):
             threads.set_num_threads(0)
         with pytest.raises(TypeError, match="expected an int, but got float"):

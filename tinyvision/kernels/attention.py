@@ -22,7 +22,7 @@ from tinyvision.kernels import attention_passes as passes
 from tinyvision.kernels import attention_tiles as tiles
 from tinyvision.kernels import memory
 from tinyvision.kernels.hashing import hash_uniform
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -164,9 +164,9 @@ def attention_forward(
     logsumexp, totals = np.empty((2, N, H, L), query.dtype)
     added, seen = _two_kinds(mask, query.dtype)
     arrays, strides = zip(*map(_flat, (query, key, value, added, seen, output)), strict=True)
-    chunks = count_chunks(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v))
+    shares = count_shares(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v) // 50)
     launch(
-        passes.forward, passes.forward_parallel, chunks, *arrays, logsumexp.reshape(-1),
+        passes.forward, shares, *arrays, logsumexp.reshape(-1),
         totals.reshape(-1), np.array(strides), plan, settings,
     )  # fmt: skip
     with np.errstate(divide="ignore"):  # log(0), of a query that sees nothing
@@ -206,9 +206,9 @@ def attention_backward(
         *map(_flat, (*inputs, added, seen, output, grad_output, *rooms, grad_mask)), strict=True
     )
     together = _heads_together(grad_mask.shape, plan)
-    chunks = count_chunks(N * H_kv // together, 5 * N * H * L * S * (E + E_v))
+    shares = count_shares(N * H_kv // together, 5 * N * H * L * S * (E + E_v) // 50)
     launch(
-        passes.backward, passes.backward_parallel, chunks, *arrays, logsumexp.reshape(-1),
+        passes.backward, shares, *arrays, logsumexp.reshape(-1),
         np.array(strides), plan, settings, together,
     )  # fmt: skip
     grad_query, grad_key, grad_value = (

@@ -29,7 +29,6 @@ Dao et al. 2022, "FlashAttention", arXiv:2205.14135; the order of the loops: Dao
 """
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels.attention_tiles import (
     GRAD_OUTPUT,
@@ -54,7 +53,8 @@ from tinyvision.kernels.attention_tiles import (
     sum_over_keys,
     transpose,
 )
-from tinyvision.kernels.jit import jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import jit, jit_part
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
     fma,
@@ -76,14 +76,13 @@ from tinyvision.kernels.vector_math import exp2_of_negative
 
 
 @jit
-def forward(
-    chunk, chunks, query, key, value, added, seen, output, peaks, totals, strides, plan, settings
-):
+def forward(share, query, key, value, added, seen, output, peaks, totals, strides, plan, settings):
     """output, and m and l of logsumexp = (m + log2(l)) / log2(e), of some blocks of queries."""
     work, steps = np.empty(plan.size, query.dtype), offset_tables(plan)
     blocks = -(-plan.L // plan.block)
     items = plan.N * plan.H * blocks
-    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+    first, last = begin(share, items)
+    for item in range(first, last):
         head, q = item // blocks, item % blocks * plan.block
         n, h = head // plan.H, head % plan.H
         _attend(work, plan, steps, query, key, value, added, seen, strides, settings, n, h, q)
@@ -92,17 +91,6 @@ def forward(
         for i in range(min(plan.block, plan.L - q)):
             peaks[head * plan.L + q + i] = work[plan.peak + i]
             totals[head * plan.L + q + i] = work[plan.total + i]
-
-
-@jit_parallel
-def forward_parallel(
-    chunks, query, key, value, added, seen, output, peaks, totals, strides, plan, settings
-):
-    for chunk in prange(chunks):
-        forward(
-            np.int64(chunk), chunks, query, key, value, added, seen, output, peaks, totals,
-            strides, plan, settings,
-        )  # fmt: skip
 
 
 @jit_part
@@ -182,17 +170,18 @@ def _finish(work, plan, output, at, row, dropout_p, queries):
 
 @jit
 def backward(
-    chunk, chunks, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
+    share, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
     grad_value, grad_mask, logsumexp, strides, plan, settings, together,
 ):  # fmt: skip
     """The gradients of some heads of keys and values, with all queries that share them.
 
     Arrays of gradients that are not needed are empty. A number in that of the mask is added to by
-    `together` consecutive heads, which therefore must be in one chunk.
+    `together` consecutive heads, which therefore are in one share.
     """
     work, steps = np.empty(plan.size, query.dtype), offset_tables(plan)
     group, parts = plan.H // plan.H_kv, plan.N * plan.H_kv // together
-    for item in range(parts * chunk // chunks * together, parts * (chunk + 1) // chunks * together):
+    first, last = begin(share, parts)
+    for item in range(first * together, last * together):
         n, h_kv = item % plan.N, item // plan.N
         if grad_key.size > 0:
             at, row = place(strides, TO_KEY, n, h_kv, 0), strides[TO_KEY, 2]
@@ -209,19 +198,6 @@ def backward(
                     work, plan, steps, key, value, added, seen, grad_query, grad_key, grad_value,
                     grad_mask, strides, settings, n, h, q,
                 )  # fmt: skip
-
-
-@jit_parallel
-def backward_parallel(
-    chunks, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
-    grad_value, grad_mask, logsumexp, strides, plan, settings, together,
-):  # fmt: skip
-    for chunk in prange(chunks):
-        backward(
-            np.int64(chunk), chunks, query, key, value, added, seen, output, grad_output,
-            grad_query, grad_key, grad_value, grad_mask, logsumexp, strides, plan, settings,
-            together,
-        )  # fmt: skip
 
 
 @jit_part

@@ -13,12 +13,12 @@ Gradients: d_input[each pixel of the window] += d_output / size.
 """
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.jit import flat, jit
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import sum_run
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 
 Pair = tuple[int, int]
 Shape4 = tuple[int, int, int, int]
@@ -215,17 +215,18 @@ def _mean_of_windows(
 ) -> np.ndarray:
     N, C, H, W = input.shape
     output = memory.empty((N, C, *sizes.shape), input.dtype)
-    chunks = count_chunks(N * C, 4 * max(input.size, output.size))
+    shares = count_shares(N * C, max(input.size, output.size) // 4)
     launch(
-        _means, _means_parallel, chunks, flat(input), output.reshape(-1), top, bottom, left, right,
+        _means, shares, flat(input), output.reshape(-1), top, bottom, left, right,
         sizes.reshape(-1).astype(input.dtype), N * C, H, W,
     )  # fmt: skip
     return output
 
 
 @jit
-def _means(chunk, chunks, input, output, top, bottom, left, right, sizes, planes, H, W):
-    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+def _means(share, input, output, top, bottom, left, right, sizes, planes, H, W):
+    first, last = begin(share, planes)
+    for plane in range(first, last):
         window = 0
         for i in range(top.size):
             for j in range(left.size):
@@ -241,14 +242,6 @@ def _means(chunk, chunks, input, output, top, bottom, left, right, sizes, planes
                 window += 1
 
 
-@jit_parallel
-def _means_parallel(chunks, input, output, top, bottom, left, right, sizes, planes, H, W):
-    for chunk in prange(chunks):
-        _means(
-            np.int64(chunk), chunks, input, output, top, bottom, left, right, sizes, planes, H, W
-        )
-
-
 def _share_in_windows(
     grad_output: np.ndarray,
     input_shape: Shape4,
@@ -260,17 +253,18 @@ def _share_in_windows(
 ) -> np.ndarray:
     N, C, H, W = input_shape
     grad_input = memory.empty(input_shape, grad_output.dtype)
-    chunks = count_chunks(N * C, 4 * max(grad_input.size, grad_output.size))
+    shares = count_shares(N * C, max(grad_input.size, grad_output.size) // 4)
     launch(
-        _shares, _shares_parallel, chunks, flat(grad_output), grad_input.reshape(-1),
+        _shares, shares, flat(grad_output), grad_input.reshape(-1),
         top, bottom, left, right, sizes.reshape(-1).astype(grad_output.dtype), N * C, H, W,
     )  # fmt: skip
     return grad_input
 
 
 @jit
-def _shares(chunk, chunks, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W):
-    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+def _shares(share, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W):
+    first, last = begin(share, planes)
+    for plane in range(first, last):
         grad_input[plane * H * W : (plane + 1) * H * W] = 0
         window = 0
         for i in range(top.size):
@@ -280,24 +274,3 @@ def _shares(chunk, chunks, grad_output, grad_input, top, bottom, left, right, si
                 for h in range(top[i], bottom[i]):
                     for at in range((plane * H + h) * W + left[j], (plane * H + h) * W + right[j]):
                         grad_input[at] += share
-
-
-@jit_parallel
-def _shares_parallel(
-    chunks, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W
-):
-    for chunk in prange(chunks):
-        _shares(
-            np.int64(chunk),
-            chunks,
-            grad_output,
-            grad_input,
-            top,
-            bottom,
-            left,
-            right,
-            sizes,
-            planes,
-            H,
-            W,
-        )

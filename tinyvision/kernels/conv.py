@@ -26,13 +26,11 @@ from tinyvision.kernels.conv_direct import (
     MAX_ROWS,
     Sizes,
     correlate,
-    correlate_parallel,
     correlate_weight,
-    correlate_weight_parallel,
 )
 from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
 from tinyvision.kernels.jit import flat
-from tinyvision.kernels.threads import count_chunks, get_num_threads, launch
+from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.winograd import (
     is_faster,
     winograd_forward,
@@ -202,9 +200,10 @@ def _grad_weight_and_bias(
     plan = forward_plan(shape)
     sizes = _sizes(plan, shape.C_in, shape.H, shape.W, shape.C_out, shape.H_out, shape.W_out,
                    shape, weight_row=weight[0].size, images=parts)  # fmt: skip
-    chunks = count_chunks(parts * sizes.groups * sizes.slabs, 2 * weight[0].size * grad_output.size)
+    nanoseconds = 2 * weight[0].size * grad_output.size // 60
+    shares = count_shares(parts * sizes.groups * sizes.slabs, nanoseconds)
     launch(
-        correlate_weight, correlate_weight_parallel, chunks, flat(input), flat(grad_output),
+        correlate_weight, shares, flat(input), flat(grad_output),
         grad_weight.reshape(-1), grad_bias.reshape(-1), plan.planes, plan.plane_offsets,
         sizes, parts,
     )  # fmt: skip
@@ -219,10 +218,10 @@ def _correlate(
     plan: Plan,
     sizes: Sizes,
 ) -> None:
-    operations = 2 * target.size * plan.weight_offsets.size // len(plan.target_phases)
-    chunks = count_chunks(sizes.N * sizes.groups * sizes.slabs, operations)
+    nanoseconds = 2 * target.size * plan.weight_offsets.size // len(plan.target_phases) // 60
+    shares = count_shares(sizes.N * sizes.groups * sizes.slabs, nanoseconds)
     launch(
-        correlate, correlate_parallel, chunks, flat(source), flat(weight), flat(bias),
+        correlate, shares, flat(source), flat(weight), flat(bias),
         target.reshape(-1), plan.planes, plan.target_phases, plan.weight_offsets,
         plan.plane_offsets, sizes,
     )  # fmt: skip

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from tinyvision.kernels.jit import jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import jit, jit_part
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
     evens,
@@ -160,16 +160,16 @@ def copy_sums(target, to, row, step, sums, at, pitch, rows, columns, bias):
 
 
 @jit
-def correlate(chunk, chunks, source, weight, bias, target, origins, phases, weight_offsets,
+def correlate(share, source, weight, bias, target, origins, phases, weight_offsets,
               plane_offsets, sizes):  # fmt: skip
     """target[n, r, p] = bias[r] + sum over k of weight[r, k] * source[n, p shifted by k]."""
     s, lanes = sizes, lanes_of(source)
+    first, last = begin(share, s.N * s.groups * s.slabs)
     plane = s.plane_rows * s.columns
     planes = np.zeros(s.channels * origins.shape[0] * plane + lanes, source.dtype)
     room = s.band * s.columns + lanes
     sums = np.empty(MAX_ROWS * room, source.dtype)
-    items = s.N * s.groups * s.slabs
-    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+    for item in range(first, last):
         image, slab = item // s.slabs, item % s.slabs  # with groups, an image is one group of it
         group = image % s.groups
         first_row, last_row = slab_rows(slab, s.slabs, s.rows)
@@ -206,21 +206,14 @@ def correlate(chunk, chunks, source, weight, bias, target, origins, phases, weig
                                   bias[group * s.rows + row + r])  # fmt: skip
 
 
-@jit_parallel
-def correlate_parallel(chunks, source, weight, bias, target, origins, phases, weight_offsets,
-                       plane_offsets, sizes):  # fmt: skip
-    for chunk in prange(chunks):
-        correlate(np.int64(chunk), chunks, source, weight, bias, target, origins, phases,
-                  weight_offsets, plane_offsets, sizes)  # fmt: skip
-
-
 @jit
-def correlate_weight(chunk, chunks, source, gradient, grad_weight, grad_bias, origins,
+def correlate_weight(share, source, gradient, grad_weight, grad_bias, origins,
                      plane_offsets, sizes, parts):  # fmt: skip
     """grad_weight[part, r, k] += sum over the part's images n and pixels p of
     gradient[n, r, p] * source[n, p shifted by k]; grad_bias[part, r] += sum of gradient[n, r, p].
     """
     s, lanes, K = sizes, lanes_of(source), plane_offsets.size
+    first, last = begin(share, parts * s.groups * s.slabs)
     plane = s.plane_rows * s.columns
     vectors = (s.band * s.columns + lanes - 1) // lanes
     gradient_plane = vectors * lanes + lanes
@@ -237,8 +230,7 @@ def correlate_weight(chunk, chunks, source, gradient, grad_weight, grad_bias, or
             plane_steps[i * vectors + v] = i * source_room + v * lanes
             gradient_steps[i * vectors + v] = i * gradient_room + v * lanes
     in_place = np.zeros((1, 2), np.int64)
-    items = parts * s.groups * s.slabs
-    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+    for item in range(first, last):
         part, group, slab = item // s.slabs // s.groups, item // s.slabs % s.groups, item % s.slabs
         first_row, last_row = slab_rows(slab, s.slabs, s.rows)
         result = (part * s.groups + group) * s.rows
@@ -267,11 +259,3 @@ def correlate_weight(chunk, chunks, source, gradient, grad_weight, grad_bias, or
                     pixels = s.target_H * s.target_W
                     at = ((i * s.groups + group) * s.rows + row) * pixels
                     grad_bias[result + row] += sum_run(gradient, at, pixels)
-
-
-@jit_parallel
-def correlate_weight_parallel(chunks, source, gradient, grad_weight, grad_bias, origins,
-                              plane_offsets, sizes, parts):  # fmt: skip
-    for chunk in prange(chunks):
-        correlate_weight(np.int64(chunk), chunks, source, gradient, grad_weight, grad_bias,
-                         origins, plane_offsets, sizes, parts)  # fmt: skip

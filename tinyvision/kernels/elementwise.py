@@ -16,10 +16,10 @@ Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
 import math
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels import memory, vector_math
-from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
     constant,
@@ -30,7 +30,7 @@ from tinyvision.kernels.simd import (
     store_part,
     sub,
 )
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 
 _U, _CUBE = math.sqrt(2 / math.pi), 0.044715
 _SQRT_HALF, _PHI_0 = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
@@ -111,24 +111,24 @@ def silu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _run(function: int, x: np.ndarray) -> np.ndarray:
     result = memory.empty(x.shape, x.dtype)
-    chunks = count_chunks(x.size, 60 * x.size)
-    launch(_values, _values_parallel, chunks, function, flat(x), result.reshape(-1))
+    shares = count_shares(x.size, x.size)
+    launch(_values, shares, function, flat(x), result.reshape(-1))
     return result
 
 
 def _run_backward(function: int, grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
     result = memory.empty(x.shape, x.dtype)
-    chunks = count_chunks(x.size, 80 * x.size)
+    shares = count_shares(x.size, 2 * x.size)
     launch(
-        _gradients, _gradients_parallel, chunks, function, flat(grad_output), flat(x),
+        _gradients, shares, function, flat(grad_output), flat(x),
         result.reshape(-1),
     )  # fmt: skip
     return result
 
 
 @jit
-def _values(chunk, chunks, function, x, result):
-    start, end = x.size * chunk // chunks, x.size * (chunk + 1) // chunks
+def _values(share, function, x, result):
+    start, end = begin(share, x.size)
     if function == ERF:
         _map(vector_math.erf, x, result, start, end)
     elif function == GELU:
@@ -160,15 +160,9 @@ def _silu(x):
     return mul(x, vector_math.sigmoid(x))
 
 
-@jit_parallel
-def _values_parallel(chunks, function, x, result):
-    for chunk in prange(chunks):
-        _values(np.int64(chunk), chunks, function, x, result)
-
-
 @jit
-def _gradients(chunk, chunks, function, grad_output, x, result):
-    start, end = x.size * chunk // chunks, x.size * (chunk + 1) // chunks
+def _gradients(share, function, grad_output, x, result):
+    start, end = begin(share, x.size)
     if function == GELU:
         _map_slope(_gelu_slope, grad_output, x, result, start, end)
     elif function == GELU_APPROXIMATE:
@@ -212,9 +206,3 @@ def _slope_of_gated(s, u):
 def _approximate_gate(x):
     cubed = mul(mul(x, x), mul(x, constant(x, _CUBE)))
     return vector_math.sigmoid(mul(add(x, cubed), constant(x, 2 * _U)))
-
-
-@jit_parallel
-def _gradients_parallel(chunks, function, grad_output, x, result):
-    for chunk in prange(chunks):
-        _gradients(np.int64(chunk), chunks, function, grad_output, x, result)

@@ -34,6 +34,7 @@ SHARED = (
     "jit.py",
     "microkernel.py",
     "register_blocks.py",
+    "signals.py",
     "simd.py",
     "vector_math.py",
     "vectors.py",
@@ -111,11 +112,6 @@ def jit_part(function: Callable) -> Any:
     pixels does. Its code is kept with the kernels that call it.
     """
     return njit(function, nogil=True, error_model="numpy", _nrt=False)
-
-
-def jit_parallel(function: Callable) -> Any:
-    """Compile a kernel whose `prange` loops run on Numba's threads; start it with `launch`."""
-    return _compile(function, nogil=True, error_model="numpy", parallel=True)
 
 
 def flat(array: np.ndarray) -> np.ndarray:

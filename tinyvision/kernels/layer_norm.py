@@ -15,10 +15,10 @@ Source: Ba, Kiros and Hinton 2016, arXiv 1607.06450; Zhang and Sennrich 2019, ar
 """
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
     fma,
@@ -32,7 +32,7 @@ from tinyvision.kernels.simd import (
     sums_about,
     total,
 )
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 
 Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -99,18 +99,19 @@ def layer_norm_forward(
     weight = np.ones(D, input.dtype) if weight is None else weight
     bias = np.zeros(D, input.dtype) if bias is None else bias
     launch(
-        _normalize, _normalize_parallel, count_chunks(M, 8 * input.size), flat(input),
+        _normalize, count_shares(M, input.size // 3), flat(input),
         flat(weight), flat(bias), output.reshape(-1), mean, rstd, D, float(eps), centre,
     )  # fmt: skip
     return output, mean, rstd
 
 
 @jit
-def _normalize(chunk, chunks, input, weight, bias, output, mean, rstd, D, eps, centre):
+def _normalize(share, input, weight, bias, output, mean, rstd, D, eps, centre):
     lanes = lanes_of(input)
     number = input.dtype.type
     M = mean.size
-    for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
+    first, last = begin(share, M)
+    for m in range(first, last):
         start = m * D
         mean[m] = sum_run(input, start, D) / D if centre else 0
         rest, squares = sums_about(input, start, D, mean[m])
@@ -123,12 +124,6 @@ def _normalize(chunk, chunks, input, weight, bias, output, mean, rstd, D, eps, c
             normalized = fma(sub(load_part(input, start + d, D - d), centres), scale, shift)
             w, b = load_part(weight, d, D - d), load_part(bias, d, D - d)
             store_part(output, start + d, fma(normalized, w, b), D - d)
-
-
-@jit_parallel
-def _normalize_parallel(chunks, input, weight, bias, output, mean, rstd, D, eps, centre):
-    for chunk in prange(chunks):
-        _normalize(np.int64(chunk), chunks, input, weight, bias, output, mean, rstd, D, eps, centre)
 
 
 def layer_norm_backward(
@@ -145,7 +140,7 @@ def layer_norm_backward(
     weight = np.ones(D, input.dtype) if weight is None else weight
     sums = np.zeros((2, BLOCKS, D), input.dtype)  # of d_weight and d_bias, by block
     launch(
-        _normalize_backward, _normalize_backward_parallel, count_chunks(BLOCKS, 16 * input.size),
+        _normalize_backward, count_shares(BLOCKS, input.size // 2),
         flat(grad_output), flat(input), flat(weight), flat(mean), flat(rstd),
         grad_input.reshape(-1), sums.reshape(-1), D, centre,
     )  # fmt: skip
@@ -154,11 +149,10 @@ def layer_norm_backward(
 
 
 @jit
-def _normalize_backward(
-    chunk, chunks, grad_output, input, weight, mean, rstd, grad_input, sums, D, centre
-):
+def _normalize_backward(share, grad_output, input, weight, mean, rstd, grad_input, sums, D, centre):
     M = mean.size
-    for block in range(BLOCKS * chunk // chunks, BLOCKS * (chunk + 1) // chunks):
+    first, last = begin(share, BLOCKS)
+    for block in range(first, last):
         for m in range(M * block // BLOCKS, M * (block + 1) // BLOCKS):
             _row_backward(
                 grad_output, input, m * D, weight, mean[m], rstd[m], grad_input,
@@ -193,14 +187,3 @@ def _row_backward(
         g = mul(load_part(grad_output, start + d, left), load_part(weight, d, left))
         rest = sub(sub(g, g_mean), mul(normalized, projection))
         store_part(grad_input, start + d, mul(rest, scale), left)
-
-
-@jit_parallel
-def _normalize_backward_parallel(
-    chunks, grad_output, input, weight, mean, rstd, grad_input, sums, D, centre
-):
-    for chunk in prange(chunks):
-        _normalize_backward(
-            np.int64(chunk), chunks, grad_output, input, weight, mean, rstd, grad_input, sums, D,
-            centre,
-        )  # fmt: skip

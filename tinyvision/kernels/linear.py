@@ -16,13 +16,13 @@ multiplication", ACM Transactions on Mathematical Software 34(3).
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import add, lanes_of, load, load_first, store, store_first
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -145,9 +145,9 @@ def _product(A: np.ndarray, B: np.ndarray, bias: np.ndarray | None, sizes: Sizes
     if sizes.steps == 0:
         C[:] = bias
     elif C.size > 0:
-        chunks = count_chunks(_items(sizes, A.itemsize), 2 * C.size * sizes.steps)
+        shares = count_shares(_items(sizes, A.itemsize), 2 * C.size * sizes.steps // 100)
         launch(
-            _multiply, _multiply_parallel, chunks, flat(A), flat(B), flat(bias), C.reshape(-1),
+            _multiply, shares, flat(A), flat(B), flat(bias), C.reshape(-1),
             sizes,
         )  # fmt: skip
     return C
@@ -164,9 +164,9 @@ def _dot_rows(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) ->
     output[:] = 0 if bias is None else bias
     input, weight = _whole_vectors(input), _whole_vectors(weight)
     items = -(-len(input) // DOT_ROWS) * -(-len(weight) // DOT_COLUMNS)
-    chunks = count_chunks(items, 2 * output.size * input.shape[1])
+    shares = count_shares(items, 2 * output.size * input.shape[1] // 50)
     launch(
-        _dot, _dot_parallel, chunks, flat(input), flat(weight), output.reshape(-1), *output.shape,
+        _dot, shares, flat(input), flat(weight), output.reshape(-1), *output.shape,
         input.shape[1],
     )  # fmt: skip
     return output
@@ -212,8 +212,8 @@ def _add(target, to, row, x, x_at, x_row, y, y_at, y_row, rows, columns):
 
 
 @jit
-def _multiply(chunk, chunks, A, B, bias, C, sizes):
-    """C = bias + A B, for one chunk of the blocks of C."""
+def _multiply(share, A, B, bias, C, sizes):
+    """C = bias + A B, for one share of the blocks of C."""
     rows, steps, columns, a_row, a_step, b_step, b_column = sizes
     lanes = lanes_of(C)
     width = PANEL_VECTORS * lanes
@@ -226,7 +226,7 @@ def _multiply(chunk, chunks, A, B, bias, C, sizes):
     # Item i is slab i % slabs of panel i // slabs: a thread has few panels to copy.
     slabs = -(-rows // SLAB_ROWS)
     items = -(-columns // width) * slabs
-    first, last = items * chunk // chunks, items * (chunk + 1) // chunks
+    first, last = begin(share, items)
     for p in range(first // slabs, -(-last // slabs)):
         q = p * width
         q_count = min(width, columns - q)
@@ -252,15 +252,9 @@ def _multiply(chunk, chunks, A, B, bias, C, sizes):
                     _add(C, to, columns, C, to, columns, sums, 0, width, r_count, q_count)
 
 
-@jit_parallel
-def _multiply_parallel(chunks, A, B, bias, C, sizes):
-    for chunk in prange(chunks):
-        _multiply(np.int64(chunk), chunks, A, B, bias, C, sizes)
-
-
 @jit
-def _dot(chunk, chunks, A, B, C, rows, columns, steps):
-    """C[r, q] += sum over s of A[r, s] * B[q, s], for one chunk of the blocks of C."""
+def _dot(share, A, B, C, rows, columns, steps):
+    """C[r, q] += sum over s of A[r, s] * B[q, s], for one share of the blocks of C."""
     lanes = lanes_of(C)
     vectors = np.empty(DOT_STEPS // lanes, np.int64)
     for i in range(vectors.size):
@@ -270,16 +264,11 @@ def _dot(chunk, chunks, A, B, C, rows, columns, steps):
         b_rows[i] = i * steps
     slabs = -(-rows // DOT_ROWS)
     items = -(-columns // DOT_COLUMNS) * slabs
-    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+    first, last = begin(share, items)
+    for item in range(first, last):
         r, q = item % slabs * DOT_ROWS, item // slabs * DOT_COLUMNS
         for s in range(0, steps, DOT_STEPS):
             add_dot_products(C, r * columns + q, columns, A, r * steps + s, steps, vectors,
                              B, q * steps + s, b_rows[: min(DOT_COLUMNS, columns - q)], vectors,
                              min(DOT_STEPS, steps - s) // lanes,
                              min(DOT_ROWS, rows - r))  # fmt: skip
-
-
-@jit_parallel
-def _dot_parallel(chunks, A, B, C, rows, columns, steps):
-    for chunk in prange(chunks):
-        _dot(np.int64(chunk), chunks, A, B, C, rows, columns, steps)

@@ -13,11 +13,11 @@ one byte instead of the eight of an index into the image.
 """
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels import memory
 from tinyvision.kernels.avg_pool import adaptive_windows
-from tinyvision.kernels.jit import flat, jit, jit_parallel
+from tinyvision.kernels.jit import flat, jit
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
     evens,
@@ -28,7 +28,7 @@ from tinyvision.kernels.simd import (
     store_first,
     where_greater,
 )
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 
 Pair = tuple[int, int]
 
@@ -70,9 +70,9 @@ def max_pool2d_forward(
     output = memory.empty((N, C, *output_size), input.dtype)
     taps = memory.empty(output.shape, _taps_dtype(kernel_size))
     if output.size > 0:
-        chunks = count_chunks(N * C, 4 * output.size * kernel_size[0] * kernel_size[1])
+        shares = count_shares(N * C, 2 * output.size * kernel_size[0] * kernel_size[1])
         launch(
-            _max_pool, _max_pool_parallel, chunks, flat(input), output.reshape(-1),
+            _max_pool, shares, flat(input), output.reshape(-1),
             taps.reshape(-1), N * C, H, W, *output_size, *kernel_size, *stride, *padding, *dilation,
         )  # fmt: skip
     return output, taps
@@ -82,7 +82,7 @@ def max_pool2d_forward(
 # other; pixels outside the image are loaded as -inf. The numbers of the winning taps are kept in a
 # second vector, as floats, so that one comparison selects in both.
 @jit
-def _max_pool(chunk, chunks, input, output, taps, planes, H, W, H_out, W_out,
+def _max_pool(share, input, output, taps, planes, H, W, H_out, W_out,
               kH, kW, sh, sw, ph, pw, dh, dw):  # fmt: skip
     lanes, number = lanes_of(input), input.dtype.type
     lowest, zero = splat(number(-np.inf)), splat(number(0))
@@ -93,7 +93,8 @@ def _max_pool(chunk, chunks, input, output, taps, planes, H, W, H_out, W_out,
         for kw in range(kW - 1, -1, -1):
             if 0 <= j * sw - pw + kw * dw < W:
                 first_columns[j] = kw
-    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+    first, last = begin(share, planes)
+    for plane in range(first, last):
         for i in range(H_out):
             at = (plane * H_out + i) * W_out
             first_row = max(0, -((i * sh - ph) // dh))
@@ -128,17 +129,6 @@ def _max_pool(chunk, chunks, input, output, taps, planes, H, W, H_out, W_out,
                         best = where_greater(pixels, best, pixels, best)
                 store_first(output, at + j, best, W_out - j)
                 store_first(taps, at + j, best_tap, W_out - j)
-
-
-@jit_parallel
-def _max_pool_parallel(
-    chunks, input, output, taps, planes, H, W, H_out, W_out, kH, kW, sh, sw, ph, pw, dh, dw
-):
-    for chunk in prange(chunks):
-        _max_pool(
-            np.int64(chunk), chunks, input, output, taps, planes, H, W, H_out, W_out,
-            kH, kW, sh, sw, ph, pw, dh, dw,
-        )  # fmt: skip
 
 
 def max_pool2d_indices(
@@ -188,9 +178,9 @@ def max_pool2d_backward(
     grad_input = memory.empty(input_shape, grad_output.dtype)
     kh, kw = np.divmod(np.arange(kernel_size[0] * kernel_size[1]), kernel_size[1])
     tap_offsets = kh * dilation[0] * W + kw * dilation[1]
-    chunks = count_chunks(N * C, 4 * (grad_input.size + grad_output.size))
+    shares = count_shares(N * C, (grad_input.size + grad_output.size) // 2)
     launch(
-        _max_pool_backward, _max_pool_backward_parallel, chunks, flat(grad_output), flat(taps),
+        _max_pool_backward, shares, flat(grad_output), flat(taps),
         grad_input.reshape(-1), tap_offsets, N * C, H, W, *grad_output.shape[2:], *stride, *padding,
     )  # fmt: skip
     return grad_input
@@ -198,10 +188,11 @@ def max_pool2d_backward(
 
 @jit
 def _max_pool_backward(
-    chunk, chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
+    share, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
     sh, sw, ph, pw,
 ):  # fmt: skip
-    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+    first, last = begin(share, planes)
+    for plane in range(first, last):
         grad_input[plane * H * W : (plane + 1) * H * W] = 0
         for i in range(H_out):
             start = (plane * H + i * sh - ph) * W - pw
@@ -209,17 +200,6 @@ def _max_pool_backward(
             for j in range(W_out):
                 if taps[at + j] >= 0:
                     grad_input[start + j * sw + tap_offsets[taps[at + j]]] += grad_output[at + j]
-
-
-@jit_parallel
-def _max_pool_backward_parallel(
-    chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out, sh, sw, ph, pw
-):
-    for chunk in prange(chunks):
-        _max_pool_backward(
-            np.int64(chunk), chunks, grad_output, taps, grad_input, tap_offsets, planes, H, W,
-            H_out, W_out, sh, sw, ph, pw,
-        )  # fmt: skip
 
 
 def _taps_dtype(kernel_size: Pair) -> np.dtype:
@@ -254,9 +234,9 @@ def adaptive_max_pool2d_forward(
     output = np.empty((N, C, *output_size), input.dtype)
     indices = np.empty(output.shape, np.int64)
     if output.size > 0:
-        chunks = count_chunks(N * C, 4 * max(input.size, output.size))
+        shares = count_shares(N * C, max(input.size, output.size) // 2)
         launch(
-            _max_of_windows, _max_of_windows_parallel, chunks, flat(input), output.reshape(-1),
+            _max_of_windows, shares, flat(input), output.reshape(-1),
             indices.reshape(-1), *adaptive_windows(H, output_size[0]),
             *adaptive_windows(W, output_size[1]), N * C, H, W,
         )  # fmt: skip
@@ -264,8 +244,9 @@ def adaptive_max_pool2d_forward(
 
 
 @jit
-def _max_of_windows(chunk, chunks, input, output, indices, top, bottom, left, right, planes, H, W):
-    for plane in range(planes * chunk // chunks, planes * (chunk + 1) // chunks):
+def _max_of_windows(share, input, output, indices, top, bottom, left, right, planes, H, W):
+    first, last = begin(share, planes)
+    for plane in range(first, last):
         at = plane * top.size * left.size
         for i in range(top.size):
             for j in range(left.size):
@@ -278,16 +259,6 @@ def _max_of_windows(chunk, chunks, input, output, indices, top, bottom, left, ri
                             best, index = pixel, h * W + w
                 output[at], indices[at] = best, index
                 at += 1
-
-
-@jit_parallel
-def _max_of_windows_parallel(
-    chunks, input, output, indices, top, bottom, left, right, planes, H, W
-):
-    for chunk in prange(chunks):
-        _max_of_windows(
-            np.int64(chunk), chunks, input, output, indices, top, bottom, left, right, planes, H, W
-        )
 
 
 def adaptive_max_pool2d_backward_reference(

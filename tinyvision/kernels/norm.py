@@ -15,10 +15,10 @@ Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
 """
 
 import numpy as np
-from numba import prange
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
     fma,
@@ -33,7 +33,7 @@ from tinyvision.kernels.simd import (
     sums_about,
     total,
 )
-from tinyvision.kernels.threads import count_chunks, launch
+from tinyvision.kernels.threads import count_shares, launch
 
 Arrays4 = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -90,19 +90,20 @@ def batch_norm_forward(
     mean, var, rstd = (np.empty(C, input.dtype) for _ in range(3))
     weight = np.ones(C, input.dtype) if weight is None else weight
     bias = np.zeros(C, input.dtype) if bias is None else bias
-    chunks = count_chunks(C, 8 * input.size)
+    shares = count_shares(C, input.size // 3)
     launch(
-        _normalize, _normalize_parallel, chunks, flat(input), flat(weight), flat(bias),
+        _normalize, shares, flat(input), flat(weight), flat(bias),
         output.reshape(-1), mean, var, rstd, N, C, L, float(eps),
     )  # fmt: skip
     return output, mean, var, rstd
 
 
 @jit
-def _normalize(chunk, chunks, input, weight, bias, output, mean, var, rstd, N, C, L, eps):
+def _normalize(share, input, weight, bias, output, mean, var, rstd, N, C, L, eps):
     lanes = lanes_of(input)
     one = input.dtype.type(1)
-    for c in range(C * chunk // chunks, C * (chunk + 1) // chunks):
+    first, last = begin(share, C)
+    for c in range(first, last):
         sum_c = 0.0
         for n in range(N):
             sum_c += sum_run(input, (n * C + c) * L, L)
@@ -127,14 +128,6 @@ def _normalize(chunk, chunks, input, weight, bias, output, mean, var, rstd, N, C
             store_first(output, i, last, left)
 
 
-@jit_parallel
-def _normalize_parallel(chunks, input, weight, bias, output, mean, var, rstd, N, C, L, eps):
-    for chunk in prange(chunks):
-        _normalize(
-            np.int64(chunk), chunks, input, weight, bias, output, mean, var, rstd, N, C, L, eps
-        )
-
-
 def batch_norm_backward(
     grad_output: np.ndarray,
     input: np.ndarray,
@@ -147,9 +140,9 @@ def batch_norm_backward(
     grad_input = memory.empty(input.shape, input.dtype)
     grad_weight, grad_bias = np.empty(C, input.dtype), np.empty(C, input.dtype)
     weight = np.ones(C, input.dtype) if weight is None else weight
-    chunks = count_chunks(C, 8 * input.size)
+    shares = count_shares(C, input.size // 3)
     launch(
-        _normalize_backward, _normalize_backward_parallel, chunks, flat(grad_output), flat(input),
+        _normalize_backward, shares, flat(grad_output), flat(input),
         flat(weight), flat(mean), flat(rstd), grad_input.reshape(-1), grad_weight, grad_bias,
         N, C, L,
     )  # fmt: skip
@@ -158,12 +151,13 @@ def batch_norm_backward(
 
 @jit
 def _normalize_backward(
-    chunk, chunks, grad_output, input, weight, mean, rstd, grad_input, grad_weight, grad_bias,
+    share, grad_output, input, weight, mean, rstd, grad_input, grad_weight, grad_bias,
     N, C, L,
 ):  # fmt: skip
     lanes = lanes_of(input)
     one = input.dtype.type(1)
-    for c in range(C * chunk // chunks, C * (chunk + 1) // chunks):
+    first, last = begin(share, C)
+    for c in range(first, last):
         sum_c, product_c = 0.0, 0.0
         for n in range(N):
             sum_n, product_n = _sums_of_products(grad_output, input, (n * C + c) * L, L, mean[c])
@@ -201,14 +195,3 @@ def _sums_of_products(grad_output, input, start, count, centre):
         sum_ += grad_output[i]
         product += grad_output[i] * (input[i] - centre)
     return sum_, product
-
-
-@jit_parallel
-def _normalize_backward_parallel(
-    chunks, grad_output, input, weight, mean, rstd, grad_input, grad_weight, grad_bias, N, C, L
-):
-    for chunk in prange(chunks):
-        _normalize_backward(
-            np.int64(chunk), chunks, grad_output, input, weight, mean, rstd,
-            grad_input, grad_weight, grad_bias, N, C, L,
-        )  # fmt: skip

@@ -1,33 +1,41 @@
-"""How many threads the kernels use, and how they are started safely.
+"""How many threads the kernels use, and how they are started.
 
-A kernel comes as a pair: `work(chunk, chunks, *arrays)`, which does one part of the job on one
-thread, and `work_parallel(chunks, *arrays)`, a `prange` loop over the chunks. `launch` picks one.
-No kernel's result depends on the number of chunks, bit for bit.
+A kernel is a function `work(share, *arrays)` that does one share of a job, and no kernel's result
+depends, bit for bit, on the number of shares. `launch` has them done: the first by the thread it is
+called in, the others by helpers. These are Python threads, which can work at the same time because
+kernels run without Python's global lock.
 
-Why not always the parallel loop? Starting threads costs 2 to 100 microseconds, more than a small
-job. With Numba's "workqueue" threads, two Python threads that start a loop at once abort the
-process: hence the lock. And with GNU OpenMP, a process forked from one that has used threads is
-killed when it starts a loop: hence a forked child stays on one thread.
+Why not Numba's own parallel loops? Each kernel would have to be compiled twice, and compiling is
+what the first run waits for. Its threads also abort a process in which two Python threads start a
+loop at once, or that was forked. To hand over a share takes about as long here, 3 microseconds.
 """
 
+import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import numba
+import numpy as np
 
-_launch_lock = threading.Lock()
-_in_forked_child = False
+from tinyvision.kernels.signals import give_and_spin, new_share, new_signal, signal_to, spin
+
 _config: Any = numba.config
-_num_threads = _config.NUMBA_NUM_THREADS
+_num_threads: int = _config.NUMBA_NUM_THREADS  # one per CPU
+_team: "_Team | None" = None
+_team_lock = threading.Lock()  # held by the thread whose job the team works on
+# Nanoseconds of work that are worth handing over to helpers, and worth waking them up.
+HAND_OVER, WAKE_UP = 12_000, 60_000
+_whole = new_share(0, 1)
 
 
 def set_num_threads(n: int) -> None:
     """Use n threads in the kernels from now on, in all Python threads.
 
-    As in PyTorch any n >= 1 is allowed; but Numba starts its threads once, one per CPU unless
-    NUMBA_NUM_THREADS says otherwise, so a larger n means all of those.
+    At first it is one per CPU, or as many as the environment variable NUMBA_NUM_THREADS says.
 
     Raises:
         TypeError: n is not an int.
@@ -38,38 +46,150 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"set_num_threads: expected an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError(f"set_num_threads: expected a positive number, but got {n}")
-    _num_threads = min(n, _config.NUMBA_NUM_THREADS)
+    _num_threads = n
 
 
 def get_num_threads() -> int:
     """The number of threads the kernels use."""
-    return 1 if _in_forked_child else _num_threads
+    return _num_threads
 
 
-def launch(work: Callable, work_parallel: Callable, chunks: int, *arguments) -> None:
-    """Run work(chunk, chunks, *arguments) for each chunk, on several threads if that is safe."""
-    if chunks == 1 or get_num_threads() == 1:
-        for chunk in range(chunks):
-            work(chunk, chunks, *arguments)
-        return
-    with _launch_lock:
-        numba.set_num_threads(_num_threads)
-        work_parallel(chunks, *arguments)
+def count_shares(items: int, nanoseconds: int) -> int:
+    """Into how many shares to split a job of so many items, which takes one thread about so long.
 
-
-def count_chunks(items: int, operations: int) -> int:
-    """Into how many chunks to split a job of so many items and arithmetic operations in all.
-
-    One per thread; but no chunk of less than about 10 microseconds of work.
+    One per thread; but no share that is done as fast as it is handed over.
     """
-    worthwhile = operations // 300_000
-    return max(1, min(get_num_threads(), items, worthwhile))
+    if _num_threads == 1:
+        return 1
+    team_is_awake = _team is not None and not _team.helpers[0].is_asleep
+    worthwhile = nanoseconds // (HAND_OVER if team_is_awake else WAKE_UP)
+    return max(1, min(_num_threads, items, worthwhile))
 
 
-def _note_fork() -> None:
-    global _in_forked_child
-    _in_forked_child = True
+def launch(work: Callable, shares: int, *arrays: Any) -> None:
+    """Run work(share, *arrays) for each share of a job, on several threads if they are free.
+
+    They are not if another Python thread has them work on its own job.
+    """
+    if shares == 1:
+        work(_whole, *arrays)
+    elif shares <= _num_threads and _team_lock.acquire(blocking=False):
+        try:
+            _team_of(shares).run(work, shares, arrays)
+        finally:
+            _team_lock.release()
+    else:
+        for number in range(shares):
+            work(new_share(number, shares), *arrays)
 
 
+def _team_of(size: int) -> "_Team":
+    global _team
+    if _team is None or len(_team.helpers) < size - 1:
+        _stop_team()
+        _team = _Team(_num_threads)
+    return _team
+
+
+class _Team:
+    """Threads that do a job together: the one that `launch` is called in, and helpers."""
+
+    def __init__(self, size: int) -> None:
+        self.share = new_share(0, size, helpers=size - 1)
+        self.helpers = [_Helper(i, signal_to(i, self.share)) for i in range(1, size)]
+
+    def run(self, work: Callable, shares: int, arrays: tuple) -> None:
+        helpers = self.helpers[: shares - 1]
+        self.share[1:3] = shares, shares - 1
+        for helper in helpers:
+            helper.begin(work, shares, arrays)
+        try:
+            work(self.share, *arrays)
+        finally:
+            for helper in helpers:
+                helper.finish()
+        for helper in helpers:
+            helper.raise_error()
+
+
+class _Helper(threading.Thread):
+    """A thread that waits for jobs, spinning at first, then asleep.
+
+    `begun` and `finished` count jobs. A thread that wants Python's global lock while another has it
+    is put to sleep as well, and sleep takes longer than many kernels. So the helper begins when the
+    first thread lets go of the lock, inside the kernel (`begin` in signals.py), and says that it
+    has finished when it has let go itself.
+    """
+
+    def __init__(self, number: int, begun: np.ndarray) -> None:
+        super().__init__(name=f"tinyvision-{number}", daemon=True)
+        self.begun, self.finished = begun, new_signal()
+        self.share = new_share(number, number + 1)
+        self.jobs = 0
+        self.work: Callable | None = None
+        self.arrays: tuple = ()
+        self.error: BaseException | None = None
+        self.is_asleep = False
+        self.alarm: SimpleQueue[None] = SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        done = 0
+        while True:
+            if not give_and_spin(self.finished, self.begun, done + 1):
+                self.is_asleep = True
+                # Looked at after that, as `begin` counts a job and then wakes only who is asleep.
+                while self.jobs == done:
+                    self.alarm.get()
+                self.is_asleep = False
+            if self.work is None:
+                return
+            try:
+                self.work(self.share, *self.arrays)
+            except BaseException as error:
+                self.error = error
+            done += 1
+
+    def begin(self, work: Callable | None, shares: int = 1, arrays: tuple = ()) -> None:
+        """Do work(share, *arrays) as soon as the first thread does; without work, stop."""
+        if self.finished[0] < self.jobs:  # after a Ctrl-C
+            self.finish()
+        self.work, self.arrays = work, arrays
+        self.share[1] = shares
+        self.jobs += 1
+        self.begun[1] = self.jobs
+        if self.is_asleep:
+            self.alarm.put(None)
+
+    def finish(self) -> None:
+        """Wait until the helper has done all its jobs."""
+        while not spin(self.finished, self.jobs):
+            if self.is_asleep:  # a Ctrl-C came between the lines of `begin`
+                self.alarm.put(None)
+            time.sleep(50e-6)
+        self.arrays = ()  # their memory may be used again
+
+    def raise_error(self) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+
+def _stop_team() -> None:
+    global _team
+    if _team is not None:
+        for helper in _team.helpers:
+            helper.begin(None)
+            helper.join()
+    _team = None
+
+
+def _forget_team() -> None:
+    """A forked child has none of its parent's threads, and starts its own."""
+    global _team, _team_lock
+    _team, _team_lock = None, threading.Lock()
+
+
+atexit.register(_stop_team)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_forget_team)

@@ -39,7 +39,7 @@ import numpy as np
 from tinyvision.kernels import memory
 from tinyvision.kernels.conv_plan import Shape
 from tinyvision.kernels.jit import flat
-from tinyvision.kernels.threads import count_chunks, get_num_threads, launch
+from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 from tinyvision.kernels.winograd_tiles import (
     POINTS,
@@ -47,9 +47,7 @@ from tinyvision.kernels.winograd_tiles import (
     Images,
     Tiling,
     convolve,
-    convolve_parallel,
     correlate_points,
-    correlate_points_parallel,
     transform_weight,
     transform_weight_back,
 )
@@ -214,9 +212,9 @@ def winograd_grad_weight(
     grad_bias = np.zeros((parts, C_out), input.dtype)
     grad_weight = np.zeros((C_out, C_in, FILTER, FILTER), input.dtype)
     if grad_output.size > 0:
-        chunks = count_chunks(parts * slabs, 2 * POINTS * tiles * C_out * C_in)
+        shares = count_shares(parts * slabs, 2 * POINTS * tiles * C_out * C_in // 60)
         launch(
-            correlate_points, correlate_points_parallel, chunks, flat(input), flat(grad_output),
+            correlate_points, shares, flat(input), flat(grad_output),
             sums, grad_bias.reshape(-1), from_, to, tiling, parts, slabs,
         )  # fmt: skip
         transform_weight_back(sums, grad_weight.reshape(-1), C_out, C_in, parts)
@@ -244,9 +242,9 @@ def _convolve(
     # As many blocks for each thread, so that none waits for another.
     threads = get_num_threads()
     blocks = min(-(-tiling.rows // (tiling.block * threads)) * threads, tiling.rows)
-    operations = 2 * POINTS * tiling.rows * tiling.columns * to.channels * from_.channels
+    products = POINTS * tiling.rows * tiling.columns * to.channels * from_.channels
     launch(
-        convolve, convolve_parallel, count_chunks(blocks, operations), flat(source),
+        convolve, count_shares(blocks, products // 30), flat(source),
         weight_points, biases, target.reshape(-1), from_, to, tiling, blocks,
     )  # fmt: skip
 

@@ -13,11 +13,11 @@ which a tile is written to would compete for the same few lines of the cache.
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from tinyvision.kernels.jit import jit, jit_parallel, jit_part
+from tinyvision.kernels.jit import jit, jit_part
 from tinyvision.kernels.microkernel import multiply_rows
 from tinyvision.kernels.register_blocks import add_to_rows, load_rows, store_rows, transposed
+from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import add, lanes_of, load, splat, store, sum_run
 from tinyvision.kernels.winograd_transforms import (
     EXTENT,
@@ -218,8 +218,9 @@ def transform_weight(weight, points, filters, channels, filter_step, channel_ste
 
 
 @jit
-def convolve(chunk, chunks, source, weight_points, bias, target, from_, to, tiling, blocks):
+def convolve(share, source, weight_points, bias, target, from_, to, tiling, blocks):
     """target = the convolution of the source plus bias; from_ and to are the shapes of the two."""
+    first_block, last_block = begin(share, blocks)
     lanes, channels, filters = lanes_of(source), from_.channels, to.channels
     width, most = 2 * lanes, tiling.block * tiling.columns
     panels, pitch = panels_of(filters, lanes), (TILE * tiling.columns + EXTENT - TILE) * lanes
@@ -239,8 +240,8 @@ def convolve(chunk, chunks, source, weight_points, bias, target, from_, to, tili
     channel_steps, weight_steps = np.empty(channels, np.int64), np.empty(channels, np.int64)
     for c in range(channels):
         weight_steps[c] = c * width
-    for b in range(blocks * chunk // chunks, blocks * (chunk + 1) // chunks):
-        first, last = tiling.rows * b // blocks, tiling.rows * (b + 1) // blocks
+    for block in range(first_block, last_block):
+        first, last = tiling.rows * block // blocks, tiling.rows * (block + 1) // blocks
         tiles = (last - first) * tiling.columns
         for c in range(channels):
             channel_steps[c] = c // width * tiles * width + c % width
@@ -257,19 +258,13 @@ def convolve(chunk, chunks, source, weight_points, bias, target, from_, to, tili
                        result, channel_places, target_pixels)  # fmt: skip
 
 
-@jit_parallel
-def convolve_parallel(chunks, source, weight_points, bias, target, from_, to, tiling, blocks):
-    for chunk in prange(chunks):
-        convolve(np.int64(chunk), chunks, source, weight_points, bias, target, from_, to, tiling,
-                 blocks)  # fmt: skip
-
-
 @jit
-def correlate_points(chunk, chunks, source, gradient, sums, grad_bias, from_, to, tiling, parts,
+def correlate_points(share, source, gradient, sums, grad_bias, from_, to, tiling, parts,
                      slabs):  # fmt: skip
     """sums[part] = the points of grad_weight, rows being channels, from one part of the rows of
     tiles; grad_bias[part] from one part of the images. `slabs` are parts of the channels.
     """
+    first_item, last_item = begin(share, parts * slabs)
     lanes, channels, filters = lanes_of(source), from_.channels, to.channels
     width, most = 2 * lanes, tiling.block * tiling.columns
     pitch = (TILE * tiling.columns + EXTENT - TILE) * lanes
@@ -287,7 +282,7 @@ def correlate_points(chunk, chunks, source, gradient, sums, grad_bias, from_, to
     channel_places, tile_steps = np.empty(lanes, np.int64), np.empty(most, np.int64)
     for t in range(most):
         tile_steps[t] = t * width
-    for item in range(parts * slabs * chunk // chunks, parts * slabs * (chunk + 1) // chunks):
+    for item in range(first_item, last_item):
         part, slab = item // slabs, item % slabs
         channel = channel_panels * slab // slabs * width
         count = min(channels, channel_panels * (slab + 1) // slabs * width) - channel
@@ -317,14 +312,6 @@ def correlate_points(chunk, chunks, source, gradient, sums, grad_bias, from_, to
                 for o in range(filters):
                     at = (image * filters + o) * pixels
                     grad_bias[part * filters + o] += sum_run(gradient, at, pixels)
-
-
-@jit_parallel
-def correlate_points_parallel(chunks, source, gradient, sums, grad_bias, from_, to, tiling, parts,
-                              slabs):  # fmt: skip
-    for chunk in prange(chunks):
-        correlate_points(np.int64(chunk), chunks, source, gradient, sums, grad_bias, from_, to,
-                         tiling, parts, slabs)  # fmt: skip
 
 
 @jit
