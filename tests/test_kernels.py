@@ -195,6 +195,11 @@ def _gradient_and_numbers(draw):
     return draw.array(x.shape), x
 
 
+def _matmul(draw):
+    R, S, Q = (draw.choice(0, 1, 17, 33, 70) for _ in range(3))
+    return draw.array((2, 1, R, S)), draw.array((3, S, Q))
+
+
 def _layer_norm_forward(draw):
     D = draw.choice(1, 2, 7, 8, 9, 16, 33)  # around the sizes of vectors
     input = draw.array((draw.choice(0, 1, 3, 40), D))
@@ -293,6 +298,7 @@ ARGUMENTS = {
     "erf": _erf,
     "linear_backward": _linear_backward,
     "linear_forward": _linear_forward,
+    "matmul": _matmul,
     "max_pool2d_backward": _max_pool2d_backward,
     "max_pool2d_forward": _max_pool2d_forward,
     "relu_backward": _relu_backward,

@@ -51,6 +51,7 @@ from tinyvision.kernels.elementwise import (
     silu_forward,
     silu_forward_reference,
 )
+from tinyvision.kernels.gemm import matmul, matmul_reference
 from tinyvision.kernels.layer_norm import (
     layer_norm_backward,
     layer_norm_backward_reference,
@@ -107,6 +108,7 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     layer_norm_forward = layer_norm_forward_reference
     linear_backward = linear_backward_reference
     linear_forward = linear_forward_reference
+    matmul = matmul_reference
     max_pool2d_backward = max_pool2d_backward_reference
     max_pool2d_forward = max_pool2d_forward_reference
     relu_backward = relu_backward_reference
@@ -135,6 +137,7 @@ __all__ = [
     "layer_norm_forward",
     "linear_backward",
     "linear_forward",
+    "matmul",
     "max_pool2d_backward",
     "max_pool2d_forward",
     "max_pool2d_indices",

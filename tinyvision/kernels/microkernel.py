@@ -54,7 +54,9 @@ def _row_pointers(builder, element, pointer, stride, rows):
 
 
 def _table_entry(context, builder, table_type, table, index):
-    """table[index] of an int64 array."""
+    """table[index] of an int64 array; an even table may be given as its step, a number."""
+    if isinstance(table_type, types.Integer):
+        return builder.mul(table, index)
     return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
 
 

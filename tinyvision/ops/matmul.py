@@ -1,7 +1,7 @@
 """Products of matrices, einsum, and triangles and diagonals of matrices.
 
 The product of two matrices has matrix products as gradients. With y = a b and g = dL/dy,
-dL/da = g b^T and dL/db = a^T g: the shapes leave no other choice. BLAS takes transposed
+dL/da = g b^T and dL/db = a^T g: the shapes leave no other choice. The kernel takes transposed
 matrices as they lie in memory, so `.T` here costs nothing.
 """
 
@@ -92,8 +92,9 @@ def _transposed(x: np.ndarray) -> np.ndarray:
 def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b; as one product if b is a single matrix, instead of one for each matrix in a."""
     if b.ndim > 2 or a.ndim == 2:
-        return np.matmul(a, b)
-    return (_rows(a) @ b).reshape(*a.shape[:-1], b.shape[-1])  # (M, N) -> (..., n, N)
+        return kernels.matmul(a, b)
+    y = kernels.matmul(_rows(a), b)
+    return y.reshape(*a.shape[:-1], b.shape[-1])  # (M, N) -> (..., n, N)
 
 
 class MatMul(Op):
@@ -126,9 +127,9 @@ class MatMul(Op):
             grad_a = unbroadcast(grad_a, row).reshape(shape_a)
         if need_b and len(column) == 2:
             # One product sums over the batches on its way: (k, M) @ (M, m)
-            grad_b = (_rows(_row(a)).T @ _rows(grad)).reshape(shape_b)
+            grad_b = kernels.matmul(_rows(_row(a)).T, _rows(grad)).reshape(shape_b)
         elif need_b:
-            grad_b = unbroadcast(np.matmul(_transposed(_row(a)), grad), column)
+            grad_b = unbroadcast(kernels.matmul(_transposed(_row(a)), grad), column)
         return grad_a, grad_b
 
 
@@ -359,8 +360,46 @@ def _reshaped(ctx: Node, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _einsum(arrays: Sequence[np.ndarray], labels: Sequence[str], output: str) -> np.ndarray:
-    # optimize orders the products and hands those that are matrix products to BLAS.
-    return np.einsum(f"{','.join(labels)}->{output}", *arrays, optimize=True)
+    """The einsum of any number of operands: more than two are contracted two at a time."""
+    arrays, labels = list(arrays), list(labels)
+    if len(arrays) > 2:
+        equation = f"{','.join(labels)}->{output}"
+        path: Any = np.einsum_path(equation, *arrays, optimize=True)[0]
+        for pair in path[1:-1]:  # the first entry is a name, the last pair is left for below
+            places = sorted(pair, reverse=True)
+            operands, of_them = [arrays.pop(i) for i in places], [labels.pop(i) for i in places]
+            others = "".join([*labels, output])
+            kept = "".join([c for c in dict.fromkeys("".join(of_them)) if c in others])
+            arrays.append(_contract(operands, of_them, kept))
+            labels.append(kept)
+    return _contract(arrays, labels, output)
+
+
+def _contract(arrays: Sequence[np.ndarray], labels: Sequence[str], output: str) -> np.ndarray:
+    """The einsum of a few operands: as a product of matrices if it is one, else in loops.
+
+    Two operands are a (batched) product if labels that both have are summed over: these number
+    A's columns and B's rows. Labels that both and the output have number the matrices.
+    """
+    if len(arrays) == 2:
+        (a, b), (of_a, of_b) = arrays, labels
+        summed = "".join([c for c in dict.fromkeys(of_a) if c in of_b and c not in output])
+        batch = "".join([c for c in output if c in of_a and c in of_b])
+        rows = "".join([c for c in output if c not in of_b])
+        columns = "".join([c for c in output if c not in of_a])
+        if summed and (rows or columns):
+            # These are views, or sums over labels that one operand alone has.
+            a = np.einsum(f"{of_a}->{batch + rows + summed}", a)
+            b = np.einsum(f"{of_b}->{batch + summed + columns}", b)
+            n, r, s = len(batch), len(rows), len(summed)
+            lead, R, S = a.shape[:n], a.shape[n : n + r], a.shape[n + r :]
+            Q = b.shape[n + s :]
+            y = kernels.matmul(
+                a.reshape(*lead, math.prod(R), math.prod(S)),
+                b.reshape(*lead, math.prod(S), math.prod(Q)),
+            ).reshape(*lead, *R, *Q)
+            return np.einsum(f"{batch + rows + columns}->{output}", y)
+    return np.einsum(f"{','.join(labels)}->{output}", *arrays)
 
 
 def _einsum_gradient(ctx: Node, operands: Sequence[np.ndarray], i: int) -> np.ndarray:
