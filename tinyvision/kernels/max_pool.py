@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyvision.kernels import memory
 from tinyvision.kernels.avg_pool import adaptive_windows
-from tinyvision.kernels.jit import flat, jit
+from tinyvision.kernels.jit import flat, jit, jit_part
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -78,55 +78,84 @@ def max_pool2d_forward(
     return output, taps
 
 
+@jit_part
+def _pixels(row, start, column, step, W, outside, room):
+    """Lane i is the pixel row[start + i * step], in column + i * step; `outside` if that is not one."""
+    lanes = lanes_of(row)
+    if step == 1:
+        return load_between(row, start, -column, W - column, outside)
+    if step == 2:
+        low = load_between(row, start, -column, W - column, outside)
+        column += lanes
+        return evens(low, load_between(row, start + lanes, -column, W - column, outside))
+    for lane in range(lanes):
+        if 0 <= column + lane * step < W:
+            room[lane] = row[start + lane * step]
+        else:
+            room[lane] = -np.inf
+    return load(room, 0)
+
+
 # A vector holds neighbouring outputs, and the taps of their windows are compared one after the
 # other; pixels outside the image are loaded as -inf. The numbers of the winning taps are kept in a
-# second vector, as floats, so that one comparison selects in both.
+# second vector, as floats, so that one comparison selects in both. Most windows are inside the
+# image: these are read without looking for its border, and without a call.
 @jit
 def _max_pool(share, input, output, taps, planes, H, W, H_out, W_out,
               kH, kW, sh, sw, ph, pw, dh, dw):  # fmt: skip
+    first, last = begin(share, planes)
     lanes, number = lanes_of(input), input.dtype.type
     lowest, zero = splat(number(-np.inf)), splat(number(0))
-    gathered = np.empty(lanes, input.dtype)
+    room = np.empty(lanes, input.dtype)
     # The first pixel of a window is its maximum if all are -inf; -1: it has no pixel in this row.
     first_columns = np.full(W_out + lanes, -1, input.dtype)
     for j in range(W_out):
         for kw in range(kW - 1, -1, -1):
             if 0 <= j * sw - pw + kw * dw < W:
                 first_columns[j] = kw
-    first, last = begin(share, planes)
     for plane in range(first, last):
         for i in range(H_out):
-            at = (plane * H_out + i) * W_out
-            first_row = max(0, -((i * sh - ph) // dh))
+            at, row = (plane * H_out + i) * W_out, i * sh - ph
+            rows_inside = row >= 0 and row + (kH - 1) * dh < H
+            first_row = -(row // dh) if row < 0 else 0
             for j in range(0, W_out, lanes):
                 best, best_tap = lowest, load(first_columns, j)
-                if first_row * dh + i * sh - ph >= H:
-                    best_tap = splat(number(-1))
-                elif first_row > 0:
-                    tap = add(best_tap, splat(number(first_row * kW)))
-                    best_tap = where_greater(zero, best_tap, best_tap, tap)
-                for kh in range(first_row, kH):
-                    row = i * sh - ph + kh * dh
-                    if row >= H:
-                        break
-                    for kw in range(kW):
-                        column = j * sw - pw + kw * dw
-                        start = (plane * H + row) * W + column
-                        if sw == 1:
-                            pixels = load_between(input, start, -column, W - column, lowest)
-                        elif sw == 2:
-                            low = load_between(input, start, -column, W - column, lowest)
-                            next_ = column + lanes
-                            high = load_between(input, start + lanes, -next_, W - next_, lowest)
-                            pixels = evens(low, high)
-                        else:
-                            for lane in range(lanes):
-                                inside = 0 <= column + lane * sw < W
-                                gathered[lane] = input[start + lane * sw] if inside else -np.inf
-                            pixels = load(gathered, 0)
-                        tap = splat(number(kh * kW + kw))
-                        best_tap = where_greater(pixels, best, tap, best_tap)
-                        best = where_greater(pixels, best, pixels, best)
+                column = j * sw - pw
+                start = (plane * H + row) * W + column
+                right = column + (min(lanes, W_out - j) - 1) * sw + (kW - 1) * dw
+                # Lanes that are not stored may read on into what follows in memory.
+                end = start + (kH - 1) * dh * W + (kW - 1) * dw + lanes * sw
+                inside = rows_inside and column >= 0 and right < W and end <= input.size
+                if inside and sw == 1:
+                    for kh in range(kH):
+                        for kw in range(kW):
+                            pixels = load(input, start + kh * dh * W + kw * dw)
+                            tap = splat(number(kh * kW + kw))
+                            best_tap = where_greater(pixels, best, tap, best_tap)
+                            best = where_greater(pixels, best, pixels, best)
+                elif inside and sw == 2:
+                    for kh in range(kH):
+                        for kw in range(kW):
+                            place = start + kh * dh * W + kw * dw
+                            pixels = evens(load(input, place), load(input, place + lanes))
+                            tap = splat(number(kh * kW + kw))
+                            best_tap = where_greater(pixels, best, tap, best_tap)
+                            best = where_greater(pixels, best, pixels, best)
+                else:
+                    if first_row * dh + row >= H:
+                        best_tap = splat(number(-1))
+                    elif first_row > 0:
+                        tap = add(best_tap, splat(number(first_row * kW)))
+                        best_tap = where_greater(zero, best_tap, best_tap, tap)
+                    for kh in range(first_row, kH):
+                        if row + kh * dh >= H:
+                            break
+                        for kw in range(kW):
+                            place = start + kh * dh * W + kw * dw
+                            pixels = _pixels(input, place, column + kw * dw, sw, W, lowest, room)
+                            tap = splat(number(kh * kW + kw))
+                            best_tap = where_greater(pixels, best, tap, best_tap)
+                            best = where_greater(pixels, best, pixels, best)
                 store_first(output, at + j, best, W_out - j)
                 store_first(taps, at + j, best_tap, W_out - j)
 
