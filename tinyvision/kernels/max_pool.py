@@ -80,7 +80,7 @@ def max_pool2d_forward(
 
 @jit_part
 def _pixels(row, start, column, step, W, outside, room):
-    """Lane i is the pixel row[start + i * step], in column + i * step; `outside` if that is not one."""
+    """Lane i is the pixel row[start + i * step] of column + i * step, or `outside` the image."""
     lanes = lanes_of(row)
     if step == 1:
         return load_between(row, start, -column, W - column, outside)
