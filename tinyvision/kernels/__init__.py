@@ -81,6 +81,12 @@ from tinyvision.kernels.norm import (
     batch_norm_forward,
     batch_norm_forward_reference,
 )
+from tinyvision.kernels.optimizers import (
+    adam_step,
+    adam_step_reference,
+    sgd_step,
+    sgd_step_reference,
+)
 from tinyvision.kernels.threads import get_num_threads, set_num_threads
 
 _numba_config: Any = numba.config
@@ -89,6 +95,7 @@ if _choice not in ("fast", "reference"):
     raise ValueError(f"TINYVISION_KERNELS must be 'fast' or 'reference', but is {_choice!r}")
 
 if _choice == "reference" or _numba_config.DISABLE_JIT:
+    adam_step = adam_step_reference
     adaptive_avg_pool2d_backward = adaptive_avg_pool2d_backward_reference
     adaptive_avg_pool2d_forward = adaptive_avg_pool2d_forward_reference
     adaptive_max_pool2d_backward = adaptive_max_pool2d_backward_reference
@@ -113,10 +120,12 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     max_pool2d_forward = max_pool2d_forward_reference
     relu_backward = relu_backward_reference
     relu_forward = relu_forward_reference
+    sgd_step = sgd_step_reference
     silu_backward = silu_backward_reference
     silu_forward = silu_forward_reference
 
 __all__ = [
+    "adam_step",
     "adaptive_avg_pool2d_backward",
     "adaptive_avg_pool2d_forward",
     "adaptive_max_pool2d_backward",
@@ -144,6 +153,7 @@ __all__ = [
     "relu_backward",
     "relu_forward",
     "set_num_threads",
+    "sgd_step",
     "silu_backward",
     "silu_forward",
 ]

@@ -14,6 +14,7 @@ float64.
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from tinyvision.kernels.jit import jit_part
 from tinyvision.kernels.vectors import (
@@ -53,6 +54,26 @@ def lanes_of(typing_context, array):
         return ir.Constant(INT, count)
 
     return types.intp(array), emit
+
+
+@intrinsic
+def array_at(typing_context, address, first, count, like):
+    """The part [first : first + count] of the array at an address in memory, of the type of `like`.
+
+    Whoever calls the kernel keeps that memory alive.
+    """
+    array = types.Array(like.dtype, 1, "C")
+
+    def emit(context, builder, signature, arguments):
+        address, first, count, _ = arguments
+        made = context.make_array(array)(context, builder)
+        itemsize = ir.Constant(INT, like.dtype.bitwidth // 8)
+        start = builder.add(address, builder.mul(first, itemsize))
+        pointer = builder.inttoptr(start, context.get_data_type(like.dtype).as_pointer())
+        populate_array(made, pointer, [count], [itemsize], itemsize, None)
+        return made._getvalue()
+
+    return array(types.int64, types.intp, types.intp, like), emit
 
 
 @intrinsic

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyvision import kernels
 from tinyvision.dtypes import float32
-from tinyvision.optim.optimizer import Optimizer, blocks, check_option
+from tinyvision.optim.optimizer import Optimizer, check_option
 from tinyvision.tensor import Tensor
 
 
@@ -68,14 +69,18 @@ class Adam(Optimizer):
         )
         super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
-        state = self._state_of(param, group)
-        state["step"] += 1
-        names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
-        step = float(state["step"])
-        arrays = [state[name]._data for name in names]
-        for block in blocks(param._data, param.grad._data, *arrays):
-            _step_block(*block, step=step, group=group)
+    def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        states = [self._state_of(param, group) for param in params]
+        for state in states:
+            state["step"]._data += 1
+        kernels.adam_step(
+            [param._data for param in params],
+            [param.grad._data for param in params],
+            [state["exp_avg"]._data for state in states],
+            [state["exp_avg_sq"]._data for state in states],
+            [state["max_exp_avg_sq"]._data for state in states] if group["amsgrad"] else [],
+            np.array([_factors(float(state["step"]._data), group) for state in states]),
+        )
 
     def _state_of(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """What is remembered of `param`; zeros before the first step."""
@@ -89,34 +94,22 @@ class Adam(Optimizer):
         return state
 
 
-def _step_block(
-    p: np.ndarray,
-    grad: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    v_max: np.ndarray | None = None,
-    *,
-    step: float,
-    group: dict[str, Any],
-) -> None:
-    """The formula of Adam, on one block; changes p, m, v and v_max."""
+def _factors(step: float, group: dict[str, Any]) -> tuple[float, ...]:
+    """The numbers in the formula of one step, in the order of kernels.adam_step's options."""
     beta1, beta2 = group["betas"]
-    lr, weight_decay = float(group["lr"]), group["weight_decay"]
-    g = -grad if group["maximize"] else grad
-    if weight_decay != 0 and group["decoupled_weight_decay"]:
-        p *= 1 - lr * weight_decay
-    elif weight_decay != 0:
-        g = g + weight_decay * p
-    m += (1 - beta1) * (g - m)
-    v *= beta2
-    v += (1 - beta2) * (g * g)
-    if v_max is not None:
-        np.maximum(v_max, v, out=v_max)
-        v = v_max
-    root = np.sqrt(v)
-    root /= math.sqrt(1 - beta2**step)
-    root += group["eps"]
-    p -= lr / (1 - beta1**step) * (m / root)
+    lr, decay = float(group["lr"]), group["weight_decay"]
+    decoupled = group["decoupled_weight_decay"]
+    return (
+        -1.0 if group["maximize"] else 1.0,
+        0.0 if decoupled else decay,
+        1.0 - lr * decay if decoupled else 1.0,
+        1.0 - beta1,
+        beta2,
+        1.0 - beta2,
+        lr / (1.0 - beta1**step),
+        1.0 / math.sqrt(1.0 - beta2**step),
+        group["eps"],
+    )
 
 
 class AdamW(Adam):

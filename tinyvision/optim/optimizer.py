@@ -86,13 +86,23 @@ class Optimizer:
         # Weights that overflow become inf without a warning, as everywhere.
         with no_grad(), np.errstate(all="ignore"):
             for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        _check_grad(param)
-                        self._update(param, group)
-                        # Graphs that still need the old values must notice the change.
-                        param._bump_version()
+                params = [param for param in group["params"] if param.grad is not None]
+                for param in params:
+                    _check_grad(param)
+                if len(set(params)) == len(params) > 0:
+                    self._update_all(params, group)
+                else:  # one that is there twice makes two steps, one after the other
+                    for param in params:
+                        self._update_all([param], group)
+                for param in params:
+                    # Graphs that still need the old values must notice the change.
+                    param._bump_version()
         return loss
+
+    def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Change the tensors in place; they have gradients."""
+        for param in params:
+            self._update(param, group)
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
         """Change `param`, whose gradient is `param.grad`, in place."""

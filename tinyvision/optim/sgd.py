@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyvision.optim.optimizer import Optimizer, blocks, check_option, descent_direction
+from tinyvision import kernels
+from tinyvision.optim.optimizer import Optimizer, check_option
 from tinyvision.tensor import Tensor
 
 
@@ -56,19 +57,19 @@ class SGD(Optimizer):
         )
         super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
-        if group["momentum"] == 0:
-            for p, grad in blocks(param._data, param.grad._data):
-                p -= float(group["lr"]) * descent_direction(p, grad, group)
-            return
-        state = self.state[param]
-        is_first = state.get("momentum_buffer") is None
-        if is_first:
-            state["momentum_buffer"] = param._plain(np.zeros_like(param._data))
-        momentum = float(group["momentum"])
-        share = 1.0 if is_first else 1.0 - group["dampening"]
-        for p, grad, b in blocks(param._data, param.grad._data, state["momentum_buffer"]._data):
-            g = descent_direction(p, grad, group)
-            b *= momentum
-            b += g if share == 1.0 else share * g
-            p -= float(group["lr"]) * (g + momentum * b if group["nesterov"] else b)
+    def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        sign = -1.0 if group["maximize"] else 1.0
+        lr, momentum = float(group["lr"]), float(group["momentum"])
+        first = (sign, group["weight_decay"], lr, momentum, 1.0, float(group["nesterov"]))
+        later = (*first[:4], 1.0 - group["dampening"], first[5])
+        buffers, options = [], []
+        for param in params:
+            if momentum != 0:
+                state = self.state[param]
+                is_first = state.get("momentum_buffer") is None
+                if is_first:
+                    state["momentum_buffer"] = param._plain(np.zeros_like(param._data))
+                buffers.append(state["momentum_buffer"]._data)
+            options.append(first if momentum == 0 or is_first else later)
+        data, grads = [param._data for param in params], [param.grad._data for param in params]
+        kernels.sgd_step(data, grads, buffers, np.array(options))

@@ -1,0 +1,154 @@
+"""The steps of SGD and of Adam, for all tensors of a group of parameters in one call.
+
+The formulas stand in optim/sgd.py and optim/adam.py. A network has dozens of tensors, most of them
+small, and each goes through memory once here: a plain NumPy step goes through it a dozen times.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tinyvision.kernels.jit import jit, jit_part
+from tinyvision.kernels.signals import begin
+from tinyvision.kernels.simd import array_at
+from tinyvision.kernels.threads import count_shares, launch
+
+Arrays = Sequence[np.ndarray]
+
+
+def sgd_step_reference(params: Arrays, grads: Arrays, buffers: Arrays, options: np.ndarray) -> None:
+    """p -= lr * b or, with nesterov, lr * (g + momentum * b), where b = momentum * b + share * g.
+
+    g = sign * grad + decay * p; without buffers, p -= lr * g.
+    options: for each tensor (sign, decay, lr, momentum, share, nesterov).
+    """
+    for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
+        sign, decay, lr, momentum, share, nesterov = options[i].tolist()
+        g = sign * grad
+        if decay != 0:
+            g += decay * p
+        if buffers:
+            b = buffers[i]
+            b *= momentum
+            b += share * g
+            g = g + momentum * b if nesterov else b
+        p -= lr * g
+
+
+def adam_step_reference(
+    params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, largest: Arrays,
+    options: np.ndarray,
+) -> None:  # fmt: skip
+    """m += (g - m) * share1; v = beta2 * v + share2 * g^2; p -= lr * m / (sqrt(v) * scale + eps)
+
+    g = sign * grad + decay * p, and p = shrink * p first. If there are arrays `largest`, they are
+    kept as the largest v so far and stand in for it.
+    options: for each tensor (sign, decay, shrink, share1, beta2, share2, lr, scale, eps).
+    """
+    for i, (p, grad, m, v) in enumerate(zip(params, grads, means, squares, strict=True)):
+        sign, decay, shrink, share1, beta2, share2, lr, scale, eps = options[i].tolist()
+        g = sign * grad
+        if decay != 0:
+            g += decay * p
+        p *= shrink
+        m += share1 * (g - m)
+        v *= beta2
+        v += share2 * (g * g)
+        if largest:
+            v = np.maximum(largest[i], v, out=largest[i])
+        p -= lr * (m / (np.sqrt(v) * scale + eps))
+
+
+def sgd_step(params: Arrays, grads: Arrays, buffers: Arrays, options: np.ndarray) -> None:
+    """See sgd_step_reference."""
+    lists = params, grads, buffers or params
+    if not _launch(_sgd, lists, options, bool(buffers)):
+        sgd_step_reference(params, grads, buffers, options)
+
+
+def adam_step(
+    params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, largest: Arrays,
+    options: np.ndarray,
+) -> None:  # fmt: skip
+    """See adam_step_reference."""
+    lists = params, grads, means, squares, largest or squares
+    if not _launch(_adam, lists, options, bool(largest)):
+        adam_step_reference(params, grads, means, squares, largest, options)
+
+
+def _launch(
+    kernel: Callable, lists: tuple[Arrays, ...], options: np.ndarray, has_last: bool
+) -> bool:
+    """Run the kernel, unless the arrays are of several types or not contiguous: then False."""
+    dtype = lists[0][0].dtype
+    for arrays in lists:
+        for array in arrays:
+            if array.dtype != dtype or not array.flags.carray:
+                return False
+    sizes = np.array([p.size for p in lists[0]])
+    places = np.array([[a.__array_interface__["data"][0] for a in arrays] for arrays in lists])
+    total = int(sizes.sum())
+    launch(kernel, count_shares(total, total), places, sizes, options.astype(dtype), has_last)
+    return True
+
+
+# Many tensors, one kernel: it is told their addresses. The loops over their numbers are simple
+# enough for the compiler to turn them into vector instructions.
+
+
+@jit_part
+def _sgd_range(p, grad, b, o, has_buffers):
+    sign, decay, lr, momentum, share, nesterov = o[0], o[1], o[2], o[3], o[4], o[5]
+    for i in range(p.size):
+        g = sign * grad[i]
+        if decay != 0:
+            g += decay * p[i]
+        if has_buffers:
+            b[i] = momentum * b[i] + share * g
+            g = g + momentum * b[i] if nesterov != 0 else b[i]
+        p[i] -= lr * g
+
+
+@jit_part
+def _adam_range(p, grad, m, v, largest, o, has_largest):
+    sign, decay, shrink, share1, beta2, share2 = o[0], o[1], o[2], o[3], o[4], o[5]
+    lr, scale, eps = o[6], o[7], o[8]
+    for i in range(p.size):
+        g = sign * grad[i]
+        if decay != 0:
+            g += decay * p[i]
+        m[i] += share1 * (g - m[i])
+        v[i] = beta2 * v[i] + share2 * (g * g)
+        square = v[i]
+        if has_largest:
+            square = np.maximum(largest[i], square)
+            largest[i] = square
+        p[i] = shrink * p[i] - lr * (m[i] / (np.sqrt(square) * scale + eps))
+
+
+@jit
+def _sgd(share, places, sizes, options, has_buffers):
+    first, last = begin(share, sizes.sum())
+    for t in range(sizes.size):
+        i, count = max(first, 0), min(last, sizes[t]) - max(first, 0)
+        if count > 0:
+            p = array_at(places[0, t], i, count, options)
+            grad = array_at(places[1, t], i, count, options)
+            b = array_at(places[2, t], i, count, options)
+            _sgd_range(p, grad, b, options[t], has_buffers)
+        first, last = first - sizes[t], last - sizes[t]
+
+
+@jit
+def _adam(share, places, sizes, options, has_largest):
+    first, last = begin(share, sizes.sum())
+    for t in range(sizes.size):
+        i, count = max(first, 0), min(last, sizes[t]) - max(first, 0)
+        if count > 0:
+            p = array_at(places[0, t], i, count, options)
+            grad = array_at(places[1, t], i, count, options)
+            m = array_at(places[2, t], i, count, options)
+            v = array_at(places[3, t], i, count, options)
+            largest = array_at(places[4, t], i, count, options)
+            _adam_range(p, grad, m, v, largest, options[t], has_largest)
+        first, last = first - sizes[t], last - sizes[t]
