@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyvision import kernels
-from tinyvision.kernels import attention, avg_pool, conv, elementwise, layer_norm, max_pool, norm
+from tinyvision.kernels import (
+    attention,
+    avg_pool,
+    conv,
+    elementwise,
+    layer_norm,
+    max_pool,
+    norm,
+    softmax,
+)
 
 
 def _pairs():
@@ -200,6 +209,29 @@ def _gradient_and_numbers(draw):
     return draw.array(x.shape), x
 
 
+def _softmax_forward(draw):
+    # Around the sizes of vectors; large scores, whose powers overflow.
+    x = draw.array((draw.choice(0, 1, 5, 40), draw.choice(1, 2, 8, 9, 16, 33)))
+    return x * draw.choice(1, 1000), draw.choice(True, False)
+
+
+def _softmax_backward(draw):
+    x, log = _softmax_forward(draw)
+    return draw.array(x.shape), softmax.softmax_forward_reference(x, log), log
+
+
+def _cross_entropy_forward(draw):
+    x, _ = _softmax_forward(draw)
+    M, D = x.shape
+    target = np.random.default_rng(M).integers(0, D, M)
+    return x, target, abs(draw.array((D,))), draw.choice(-100, 0), draw.choice(0.0, 0.1)
+
+
+def _cross_entropy_backward(draw):
+    x, *others = _cross_entropy_forward(draw)
+    return draw.array((len(x),)), *others, softmax.softmax_forward_reference(x, True)
+
+
 def _matmul(draw):
     R, S, Q = (draw.choice(0, 1, 17, 33, 70) for _ in range(3))
     return draw.array((2, 1, R, S)), draw.array((3, S, Q))
@@ -300,6 +332,8 @@ ARGUMENTS = {
     "layer_norm_forward": _layer_norm_forward,
     "conv2d_backward": _conv2d_backward,
     "conv2d_forward": _conv2d_forward,
+    "cross_entropy_backward": _cross_entropy_backward,
+    "cross_entropy_forward": _cross_entropy_forward,
     "erf": _erf,
     "linear_backward": _linear_backward,
     "linear_forward": _linear_forward,
@@ -308,6 +342,8 @@ ARGUMENTS = {
     "max_pool2d_forward": _max_pool2d_forward,
     "relu_backward": _relu_backward,
     "relu_forward": _relu_forward,
+    "softmax_backward": _softmax_backward,
+    "softmax_forward": _softmax_forward,
     "winograd_forward": _winograd_forward,
     "winograd_grad_input": _winograd_grad_input,
     "winograd_grad_weight": _winograd_grad_weight,

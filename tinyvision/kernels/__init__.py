@@ -87,6 +87,16 @@ from tinyvision.kernels.optimizers import (
     sgd_step,
     sgd_step_reference,
 )
+from tinyvision.kernels.softmax import (
+    cross_entropy_backward,
+    cross_entropy_backward_reference,
+    cross_entropy_forward,
+    cross_entropy_forward_reference,
+    softmax_backward,
+    softmax_backward_reference,
+    softmax_forward,
+    softmax_forward_reference,
+)
 from tinyvision.kernels.threads import get_num_threads, set_num_threads
 
 _numba_config: Any = numba.config
@@ -121,6 +131,10 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     relu_backward = relu_backward_reference
     relu_forward = relu_forward_reference
     sgd_step = sgd_step_reference
+    cross_entropy_backward = cross_entropy_backward_reference
+    cross_entropy_forward = cross_entropy_forward_reference
+    softmax_backward = softmax_backward_reference
+    softmax_forward = softmax_forward_reference
     silu_backward = silu_backward_reference
     silu_forward = silu_forward_reference
 
@@ -154,6 +168,10 @@ __all__ = [
     "relu_forward",
     "set_num_threads",
     "sgd_step",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "softmax_backward",
+    "softmax_forward",
     "silu_backward",
     "silu_forward",
 ]

@@ -1,7 +1,7 @@
 """Classification losses in one operation each.
 
 Chained from softmax, log and indexing they would pass over the scores, one row of C per example,
-half a dozen times in each direction; here it is about four times forward and once backward.
+half a dozen times in each direction; here it is twice forward and once backward.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
+from tinyvision.ops.reductions import from_rows, rows_along
 
 
 class CrossEntropy(Op):
@@ -35,38 +37,24 @@ class CrossEntropy(Op):
         reduction: str,
         label_smoothing: float = 0.0,
     ) -> np.ndarray:
-        C, s = logits.shape[1], label_smoothing
-        ctx.ignore_index, ctx.smoothing = ignore_index, s
-        share = _class_weights(target, weight, ignore_index, logits.dtype)  # w[target] or 0
-        with np.errstate(all="ignore"):  # rows of -inf are NaN, as in PyTorch
-            peak = np.maximum.reduce(logits, axis=1, keepdims=True, initial=-np.inf)
-            shifted = logits - peak  # at most 0, so that exp cannot overflow
-            picked = _at_target(shifted, target, ignore_index)
-            spread = _weighted_sum(shifted, weight) if s else 0
-            exp = np.exp(shifted, out=shifted)
-            total = np.add.reduce(exp, axis=1)
-            log_total = np.log(total)  # log p = shifted - log_total
-            loss = (1 - s) * share * (log_total - picked)
-            if s:
-                loss += s / C * (_weight_sum(weight, C) * log_total - spread)
-        loss = np.where(target == ignore_index, 0, loss)
-        ctx.save_for_backward(exp, total, share, target, weight)
-        return _reduce(ctx, loss, share, reduction)
+        rows = rows_along(logits, 1)
+        ctx.shape, ctx.options = logits.shape, (ignore_index, label_smoothing)
+        losses, log_p = kernels.cross_entropy_forward(
+            rows, *_classes_and_weights(target, weight, rows), *ctx.options
+        )
+        ctx.save_for_backward(target, weight, log_p)
+        return _reduce(ctx, losses.reshape(target.shape), target, weight, ignore_index, reduction)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
-        exp, total, share, target, weight = ctx.saved
-        C, s = exp.shape[1], ctx.smoothing
-        grad = np.where(target == ctx.ignore_index, 0, _unreduce(ctx, grad_output))
-        hit = (1 - s) * share  # q w at the target, without its part of the smoothing
-        with np.errstate(all="ignore"):
-            of_all = hit + s / C * _weight_sum(weight, C) if s else hit  # sum(q w)
-            grad_logits = exp * (grad * of_all / total)[:, None]
-        _subtract_at_target(grad_logits, grad * hit, target, ctx.ignore_index)
-        if s:
-            smoothing = s / C if weight is None else s / C * _per_class(weight, exp.ndim)
-            grad_logits -= smoothing * grad[:, None]
-        return grad_logits, None, None
+        target, weight, log_p = ctx.saved
+        grad = np.ascontiguousarray(_unreduce(ctx, grad_output)).reshape(-1)
+        classes, weights = _classes_and_weights(target, weight, log_p)
+        ignore_index, smoothing = ctx.options
+        grad_rows = kernels.cross_entropy_backward(
+            grad, classes, weights, ignore_index, smoothing, log_p
+        )
+        return from_rows(grad_rows, ctx.shape, 1), None, None
 
 
 class NllLoss(Op):
@@ -87,11 +75,11 @@ class NllLoss(Op):
         reduction: str,
     ) -> np.ndarray:
         ctx.shape, ctx.ignore_index = log_p.shape, ignore_index
-        share = _class_weights(target, weight, ignore_index, log_p.dtype)
+        share = _class_weights(target, weight, ignore_index, log_p)
         picked = _at_target(log_p, target, ignore_index)
         loss = np.where(target == ignore_index, 0, -share * picked)
         ctx.save_for_backward(share, target)
-        return _reduce(ctx, loss, share, reduction)
+        return _reduce(ctx, loss, target, weight, ignore_index, reduction)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
@@ -156,36 +144,40 @@ def _subtract_at_target(
 
 
 def _class_weights(
-    target: np.ndarray, weight: np.ndarray | None, ignore_index: int, dtype: np.dtype
+    target: np.ndarray, weight: np.ndarray | None, ignore_index: int, scores: np.ndarray
 ) -> np.ndarray:
     """w[target], 0 where the target is ignored."""
     ignored = target == ignore_index
     if weight is None:
-        return (~ignored).astype(dtype)
+        return (~ignored).astype(scores.dtype)
     return np.where(ignored, 0, weight[np.where(ignored, 0, target)])
 
 
-def _per_class(weight: np.ndarray, ndim: int) -> np.ndarray:
-    return weight.reshape(-1, *[1] * (ndim - 2))  # (C,) -> (C, 1, ...)
+def _classes_and_weights(
+    target: np.ndarray, weight: np.ndarray | None, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The target class of each row, and the weight of each class."""
+    weights = np.ones(rows.shape[1], rows.dtype) if weight is None else weight
+    return target.reshape(-1).astype(np.int64, copy=False), weights
 
 
-def _weight_sum(weight: np.ndarray | None, C: int) -> Any:
-    return C if weight is None else weight.sum()
-
-
-def _weighted_sum(x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """The sum over the classes of w[c] x[n, c]."""
-    return np.add.reduce(x if weight is None else x * _per_class(weight, x.ndim), axis=1)
-
-
-def _reduce(ctx: Node, loss: np.ndarray, share: np.ndarray, reduction: str) -> np.ndarray:
+def _reduce(
+    ctx: Node,
+    loss: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    ignore_index: int,
+    reduction: str,
+) -> np.ndarray:
     """The losses as they are, their sum, or their sum over that of the targets' weights."""
     ctx.shape_of_loss, ctx.divisor = loss.shape, None
     if reduction == "none":
         return loss
     if reduction == "sum":
         return np.asarray(loss.sum())
-    ctx.divisor = share.sum()
+    counted = target != ignore_index
+    divisor = np.count_nonzero(counted) if weight is None else weight[target[counted]].sum()
+    ctx.divisor = loss.dtype.type(divisor)
     with np.errstate(all="ignore"):  # the mean of nothing is NaN
         return np.asarray(loss.sum() / ctx.divisor)
 

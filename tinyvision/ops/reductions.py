@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
 
 Dims = tuple[int, ...]
@@ -354,47 +355,39 @@ class LogSumExp(Op):
 
 
 class Softmax(Op):
-    """y = e^(x - m) / sum of e^(x - m) along `dim`, m = max x: dL/dx = y (g - sum of g y)."""
+    """y = e^(x - m) / sum of e^(x - m) along `dim`, m = max x: dL/dx = y (g - sum of g y).
+
+    With `log`, y = x - m - log(sum of e^(x - m)): dL/dx = g - e^y (sum of g).
+    """
 
     @staticmethod
-    @_quietly
-    def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
-        ctx.dim = dim
-        y = _minus_maximum(x, dim)
-        np.exp(y, out=y)
-        y /= np.add.reduce(y, axis=dim, keepdims=True)
+    def forward(ctx: Node, x: np.ndarray, *, dim: int, log: bool = False) -> np.ndarray:
+        ctx.op_name, ctx.dim, ctx.log = "LogSoftmax" if log else "Softmax", dim, log
+        y = kernels.softmax_forward(rows_along(x, dim), log)
         ctx.save_for_backward(y)
-        return y
+        return from_rows(y, x.shape, dim)
 
     @staticmethod
-    @_quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         (y,) = ctx.saved
-        grad_x = grad_output * y
-        grad_x -= y * np.add.reduce(grad_x, axis=ctx.dim, keepdims=True)
-        return grad_x
+        grad = kernels.softmax_backward(rows_along(grad_output, ctx.dim), y, ctx.log)
+        return from_rows(grad, grad_output.shape, ctx.dim)
 
 
-class LogSoftmax(Op):
-    """y = x - m - log(sum of e^(x - m)) along `dim`, m = max x: dL/dx = g - e^y (sum of g)."""
-
-    @staticmethod
-    @_quietly
-    def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
-        ctx.dim = dim
-        y = _minus_maximum(x, dim)
-        y -= np.log(np.add.reduce(np.exp(y), axis=dim, keepdims=True))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    @_quietly
-    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        (y,) = ctx.saved
-        total = np.add.reduce(grad_output, axis=ctx.dim, keepdims=True)
-        return grad_output - np.exp(y) * total
+def rows_along(x: np.ndarray, dim: int) -> np.ndarray:
+    """All stretches along one dim as rows: (..., n, ...) -> (M, n)."""
+    if x.ndim == 0:
+        return x.reshape(1, 1)
+    n = x.shape[dim]
+    # Not reshape(-1, n): NumPy cannot infer M where n is 0.
+    if dim % x.ndim != x.ndim - 1:
+        x = np.moveaxis(x, dim, -1)
+    return x.reshape(x.size // n if n else 0, n)
 
 
-def _minus_maximum(x: np.ndarray, dim: int) -> np.ndarray:
-    """x - max x along `dim` in a new array; its exponentials are at most 1."""
-    return np.asarray(x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))
+def from_rows(rows: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:
+    """The array of that shape of which rows_along made the rows."""
+    if len(shape) == 0 or dim % len(shape) == len(shape) - 1:
+        return rows.reshape(shape)
+    n, others = shape[dim], np.delete(shape, dim)
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(*others, n), -1, dim))

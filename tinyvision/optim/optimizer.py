@@ -88,8 +88,9 @@ class Optimizer:
             for group in self.param_groups:
                 params = [param for param in group["params"] if param.grad is not None]
                 for param in params:
-                    _check_grad(param)
-                if len(set(params)) == len(params) > 0:
+                    if param._grad._data.shape != param._data.shape:
+                        raise _grad_error(param)
+                if len({id(param) for param in params}) == len(params) > 0:
                     self._update_all(params, group)
                 else:  # one that is there twice makes two steps, one after the other
                     for param in params:
@@ -224,11 +225,10 @@ def _check_param(param: Any) -> None:
         raise ValueError("can't optimize a non-leaf Tensor")
 
 
-def _check_grad(param: Tensor) -> None:
-    if param.grad.shape != param.shape:
-        raise RuntimeError(
-            f"optimizer: the gradient has shape {param.grad.shape}, but the parameter {param.shape}"
-        )
+def _grad_error(param: Tensor) -> RuntimeError:
+    return RuntimeError(
+        f"optimizer: the gradient has shape {param.grad.shape}, but the parameter {param.shape}"
+    )
 
 
 def _fitted(name: str, value: Any, param: Tensor) -> Any:

@@ -313,7 +313,7 @@ class Reductions(TensorBase):
     def log_softmax(self, dim: int, dtype: Any = None) -> Self:
         """log(softmax(x)) along `dim`, accurate also where softmax is close to 0."""
         dim, dtype = self._softmax_arguments("log_softmax", dim, dtype)
-        return ops.LogSoftmax.apply(self._to_dtype(dtype), dim=dim)
+        return ops.Softmax.apply(self._to_dtype(dtype), dim=dim, log=True)
 
     def _softmax_arguments(self, name: str, dim: Any, dtype: Any) -> tuple[int, np.dtype]:
         dtype = self._data.dtype if dtype is None else as_dtype(dtype)
