@@ -209,6 +209,11 @@ def _gradient_and_numbers(draw):
     return draw.array(x.shape), x
 
 
+def _scale_channels(draw):
+    input = draw.array((draw.choice(0, 1, 3), draw.choice(1, 3), draw.choice(0, 1, 15, 16, 49)))
+    return input, draw.array((input.shape[1],)), draw.array((input.shape[1],))
+
+
 def _softmax_forward(draw):
     # Around the sizes of vectors; large scores, whose powers overflow.
     x = draw.array((draw.choice(0, 1, 5, 40), draw.choice(1, 2, 8, 9, 16, 33)))
@@ -342,6 +347,7 @@ ARGUMENTS = {
     "max_pool2d_forward": _max_pool2d_forward,
     "relu_backward": _relu_backward,
     "relu_forward": _relu_forward,
+    "scale_channels": _scale_channels,
     "softmax_backward": _softmax_backward,
     "softmax_forward": _softmax_forward,
     "winograd_forward": _winograd_forward,

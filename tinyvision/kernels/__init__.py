@@ -80,6 +80,8 @@ from tinyvision.kernels.norm import (
     batch_norm_backward_reference,
     batch_norm_forward,
     batch_norm_forward_reference,
+    scale_channels,
+    scale_channels_reference,
 )
 from tinyvision.kernels.optimizers import (
     adam_step,
@@ -130,6 +132,7 @@ if _choice == "reference" or _numba_config.DISABLE_JIT:
     max_pool2d_forward = max_pool2d_forward_reference
     relu_backward = relu_backward_reference
     relu_forward = relu_forward_reference
+    scale_channels = scale_channels_reference
     sgd_step = sgd_step_reference
     cross_entropy_backward = cross_entropy_backward_reference
     cross_entropy_forward = cross_entropy_forward_reference
@@ -166,6 +169,7 @@ __all__ = [
     "max_pool2d_indices",
     "relu_backward",
     "relu_forward",
+    "scale_channels",
     "set_num_threads",
     "sgd_step",
     "cross_entropy_backward",

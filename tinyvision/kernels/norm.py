@@ -124,8 +124,8 @@ def _normalize(share, input, weight, bias, output, mean, var, rstd, N, C, L, eps
             for i in range(start, start + L - lanes + 1, lanes):
                 store(output, i, fma(sub(load(input, i), centre), scale, shift))
             i, left = start + L // lanes * lanes, L % lanes
-            last = fma(sub(load_first(input, i, left), centre), scale, shift)
-            store_first(output, i, last, left)
+            rest_of_row = fma(sub(load_first(input, i, left), centre), scale, shift)
+            store_first(output, i, rest_of_row, left)
 
 
 def batch_norm_backward(
@@ -176,8 +176,35 @@ def _normalize_backward(
                 store(grad_input, i, fma(load(grad_output, i), scales, rest))
             i, left = start + L // lanes * lanes, L % lanes
             rest = fma(sub(load_first(input, i, left), centre), slopes, shifts)
-            last = fma(load_first(grad_output, i, left), scales, rest)
-            store_first(grad_input, i, last, left)
+            rest_of_row = fma(load_first(grad_output, i, left), scales, rest)
+            store_first(grad_input, i, rest_of_row, left)
+
+
+def scale_channels_reference(input: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """input * scale + shift, with one scale and one shift for each channel."""
+    return input * scale[:, None] + shift[:, None]
+
+
+def scale_channels(input: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """input * scale + shift, with one scale and one shift for each channel."""
+    N, C, L = input.shape
+    output = memory.empty(input.shape, input.dtype)
+    shares = count_shares(N * C, input.size // 5)
+    launch(_scale, shares, flat(input), flat(scale), flat(shift), output.reshape(-1), N * C, L)
+    return output
+
+
+@jit
+def _scale(share, input, scale, shift, output, rows, L):
+    lanes = lanes_of(input)
+    first, last = begin(share, rows)
+    for row in range(first, last):
+        start, c = row * L, row % scale.size
+        scales, shifts = splat(scale[c]), splat(shift[c])
+        for i in range(start, start + L - lanes + 1, lanes):
+            store(output, i, fma(load(input, i), scales, shifts))
+        i, left = start + L // lanes * lanes, L % lanes
+        store_first(output, i, fma(load_first(input, i, left), scales, shifts), left)
 
 
 @jit_part

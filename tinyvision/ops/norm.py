@@ -49,6 +49,48 @@ class BatchNorm(Op):
         return grad_x.reshape(x.shape), grad_weight, grad_bias
 
 
+class BatchNormByRunning(Op):
+    """y = weight * z + bias with z = (x - mean) * rstd, rstd = 1 / sqrt(var + eps), all given.
+
+    Shapes: x and y (N, C, ...), all others (C,); weight and bias may be None.
+    Gradients: dx = weight * rstd * g, dweight = sum(g z), dbias = sum(g); none for mean and var.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node,
+        x: np.ndarray,
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        mean: np.ndarray,
+        var: np.ndarray,
+        *,
+        eps: float,
+    ) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            rstd = 1 / np.sqrt(var + eps)
+            scale = rstd if weight is None else rstd * weight
+            shift = -mean * scale if bias is None else bias - mean * scale
+        need_x, need_weight = ctx.needs_input_grad[:2]
+        ctx.save_for_backward(x if need_weight else None, mean, rstd, scale if need_x else None)
+        return kernels.scale_channels(_with_one_length(x), scale, shift).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any, None, None]:
+        need_x, need_weight, need_bias = ctx.needs_input_grad[:3]
+        (x, mean, rstd, scale), grad = ctx.saved, _with_one_length(grad_output)
+        grad_x = grad_weight = grad_bias = None
+        if need_x:
+            grad_x = kernels.scale_channels(grad, scale, np.zeros_like(scale))
+            grad_x = grad_x.reshape(grad_output.shape)
+        if need_weight:
+            z = (_with_one_length(x) - mean[:, None]) * rstd[:, None]
+            grad_weight = (grad * z).sum(axis=(0, 2))
+        if need_bias:
+            grad_bias = grad.sum(axis=(0, 2))
+        return grad_x, grad_weight, grad_bias, None, None
+
+
 def _with_one_length(x: np.ndarray) -> np.ndarray:
     # (N, C, H, W) -> (N, C, H*W)
     return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))

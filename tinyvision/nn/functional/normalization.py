@@ -16,7 +16,7 @@ from tinyvision.nn.functional.arguments import (
     check_same_dtype,
     check_tensor,
 )
-from tinyvision.ops.norm import BatchNorm, LayerNorm
+from tinyvision.ops.norm import BatchNorm, BatchNormByRunning, LayerNorm
 from tinyvision.tensor import Tensor
 
 
@@ -98,13 +98,7 @@ def _normalize_by_running(
         raise RuntimeError(f"batch_norm: {missing} must be defined in evaluation mode")
     if eps < 0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
-    # One multiplication and one addition per value: y = x * scale + shift.
-    scale = (running_var + eps).rsqrt()
-    if weight is not None:
-        scale = scale * weight
-    shift = -running_mean * scale if bias is None else bias - running_mean * scale
-    per_channel = (-1, *[1] * (input.ndim - 2))  # (C,) -> (C, 1, ...)
-    return input * scale.reshape(per_channel) + shift.reshape(per_channel)
+    return BatchNormByRunning.apply(input, weight, bias, running_mean, running_var, eps=eps)
 
 
 def _check_batch_norm(input: Tensor, *per_channel: Tensor | None) -> None:
