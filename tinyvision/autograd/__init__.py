@@ -14,17 +14,3 @@ from tinyvision.engine.modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-
-__all__ = [
-    "Function",
-    "GradcheckError",
-    "backward",
-    "detect_anomaly",
-    "enable_grad",
-    "grad",
-    "gradcheck",
-    "inference_mode",
-    "no_grad",
-    "set_detect_anomaly",
-    "set_grad_enabled",
-]

@@ -28,35 +28,3 @@ from tinyvision.data.transforms import (
 )
 from tinyvision.data.vision import VisionDataset
 from tinyvision.random import current_generator, use_generator
-
-__all__ = [
-    "CIFAR10",
-    "MNIST",
-    "BatchSampler",
-    "Compose",
-    "ConcatDataset",
-    "DataLoader",
-    "Dataset",
-    "Digits",
-    "FashionMNIST",
-    "InterpolationMode",
-    "Normalize",
-    "RandomAffine",
-    "RandomCrop",
-    "RandomErasing",
-    "RandomHorizontalFlip",
-    "RandomRotation",
-    "RandomSampler",
-    "Sampler",
-    "SequentialSampler",
-    "Subset",
-    "TensorDataset",
-    "ToTensor",
-    "Transform",
-    "VisionDataset",
-    "current_generator",
-    "default_collate",
-    "random_split",
-    "transforms",
-    "use_generator",
-]

@@ -8,7 +8,7 @@ vector instruction, and memory is the only limit.
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit
+from tinyvision.kernels.jit import flat, jit, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.threads import count_shares, launch
 
@@ -26,6 +26,7 @@ def relu_backward_reference(grad_output: np.ndarray, output: np.ndarray) -> np.n
 # Fast: the comparisons below are false for NaN, which therefore takes the other branch.
 
 
+@twin_of(relu_forward_reference)
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """max(x, 0); NaN stays NaN."""
     output = memory.empty(x.shape, x.dtype)
@@ -33,6 +34,7 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
     return output
 
 
+@twin_of(relu_backward_reference)
 def relu_backward(grad_output: np.ndarray, output: np.ndarray) -> np.ndarray:
     """grad_output where output is positive or NaN, else 0."""
     grad = memory.empty(output.shape, output.dtype)

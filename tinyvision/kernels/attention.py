@@ -22,6 +22,7 @@ from tinyvision.kernels import attention_passes as passes
 from tinyvision.kernels import attention_tiles as tiles
 from tinyvision.kernels import memory
 from tinyvision.kernels.hashing import hash_uniform
+from tinyvision.kernels.jit import twin_of
 from tinyvision.kernels.threads import count_shares, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
@@ -145,6 +146,7 @@ def _dropout_factors(shape: tuple[int, ...], settings: Settings) -> np.ndarray |
 MAX_QUERIES = 96
 
 
+@twin_of(attention_forward_reference)
 def attention_forward(
     query: np.ndarray,
     key: np.ndarray,
@@ -176,6 +178,7 @@ def attention_forward(
     return output, logsumexp
 
 
+@twin_of(attention_backward_reference)
 def attention_backward(
     grad_output: np.ndarray,
     query: np.ndarray,

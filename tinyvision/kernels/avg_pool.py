@@ -15,7 +15,7 @@ Gradients: d_input[each pixel of the window] += d_output / size.
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit
+from tinyvision.kernels.jit import flat, jit, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import sum_run
 from tinyvision.kernels.threads import count_shares, launch
@@ -88,6 +88,7 @@ def avg_pool2d_forward_reference(
     )  # fmt: skip
 
 
+@twin_of(avg_pool2d_forward_reference)
 def avg_pool2d_forward(
     input: np.ndarray,
     kernel_size: Pair,
@@ -126,6 +127,7 @@ def avg_pool2d_backward_reference(
     )  # fmt: skip
 
 
+@twin_of(avg_pool2d_backward_reference)
 def avg_pool2d_backward(
     grad_output: np.ndarray,
     input_shape: Shape4,
@@ -152,6 +154,7 @@ def adaptive_avg_pool2d_forward_reference(input: np.ndarray, output_size: Pair) 
     )
 
 
+@twin_of(adaptive_avg_pool2d_forward_reference)
 def adaptive_avg_pool2d_forward(input: np.ndarray, output_size: Pair) -> np.ndarray:
     """The mean of each of output_size windows, which cover the image evenly."""
     return _mean_of_windows(input, *_adaptive_avg_pool2d_windows(input.shape, output_size))
@@ -165,6 +168,7 @@ def adaptive_avg_pool2d_backward_reference(
     )
 
 
+@twin_of(adaptive_avg_pool2d_backward_reference)
 def adaptive_avg_pool2d_backward(grad_output: np.ndarray, input_shape: Shape4) -> np.ndarray:
     """Gives each pixel of a window its share of the window's gradient."""
     return _share_in_windows(

@@ -29,7 +29,7 @@ from tinyvision.kernels.conv_direct import (
     correlate_weight,
 )
 from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
-from tinyvision.kernels.jit import flat
+from tinyvision.kernels.jit import flat, twin_of
 from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.winograd import (
     is_faster,
@@ -122,6 +122,7 @@ def conv2d_backward_reference(
 # channels to occupy the threads, it is made in parts, whose number the shapes decide.
 
 
+@twin_of(conv2d_forward_reference)
 def conv2d_forward(
     input: np.ndarray,
     weight: np.ndarray,
@@ -148,6 +149,7 @@ def conv2d_forward(
     return output
 
 
+@twin_of(conv2d_backward_reference)
 def conv2d_backward(
     grad_output: np.ndarray,
     input: np.ndarray,

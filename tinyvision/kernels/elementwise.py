@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from tinyvision.kernels import memory, vector_math
-from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -84,26 +84,31 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 ERF, GELU, GELU_APPROXIMATE, SILU = range(4)
 
 
+@twin_of(erf_reference)
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function."""
     return _run(ERF, x)
 
 
+@twin_of(gelu_forward_reference)
 def gelu_forward(x: np.ndarray, approximate: bool) -> np.ndarray:
     """x * Phi(x), or its approximation."""
     return _run(GELU_APPROXIMATE if approximate else GELU, x)
 
 
+@twin_of(gelu_backward_reference)
 def gelu_backward(grad_output: np.ndarray, x: np.ndarray, approximate: bool) -> np.ndarray:
     """grad_output times the derivative at x."""
     return _run_backward(GELU_APPROXIMATE if approximate else GELU, grad_output, x)
 
 
+@twin_of(silu_forward_reference)
 def silu_forward(x: np.ndarray) -> np.ndarray:
     """x * sigmoid(x)."""
     return _run(SILU, x)
 
 
+@twin_of(silu_backward_reference)
 def silu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
     """grad_output times the derivative at x."""
     return _run_backward(SILU, grad_output, x)

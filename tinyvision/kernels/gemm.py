@@ -14,7 +14,7 @@ multiplication", ACM Transactions on Mathematical Software 34(3).
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import jit, jit_part
+from tinyvision.kernels.jit import jit, jit_part, twin_of
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
@@ -77,6 +77,7 @@ ONE_MATRIX = np.zeros((2, 1), np.int64)
 NOTHING = {np.dtype(dtype): np.empty(0, dtype) for dtype in (np.float32, np.float64)}
 
 
+@twin_of(matmul_reference)
 def matmul(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """A B; by NumPy if they are integers, or too small to be worth more than one call."""
     if A.dtype.kind != "f" or A.size * B.shape[-1] <= SMALL >= B.size * A.shape[-2]:

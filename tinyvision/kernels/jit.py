@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -24,6 +24,13 @@ import numpy as np
 # Numba describes neither its settings nor all options of njit to type checkers.
 config: Any = numba.config
 njit: Any = numba.njit
+F = TypeVar("F", bound=Callable)
+
+_choice = os.environ.get("TINYVISION_KERNELS", "fast")
+if _choice not in ("fast", "reference"):
+    raise ValueError(f"TINYVISION_KERNELS must be 'fast' or 'reference', but is {_choice!r}")
+# Vector code exists only when compiled, so without a compiler there are only the references.
+USE_REFERENCES = _choice == "reference" or config.DISABLE_JIT
 
 PACKAGE = Path(__file__).parent
 PREFIX = "compiled-"
@@ -112,6 +119,15 @@ def jit_part(function: Callable) -> Any:
     pixels does. Its code is kept with the kernels that call it.
     """
     return njit(function, nogil=True, error_model="numpy", _nrt=False)
+
+
+def twin_of(reference: F) -> Callable[[F], F]:
+    """Marks the fast twin of a plain function; where plain ones are chosen, it becomes that one."""
+
+    def choose(fast: F) -> F:
+        return reference if USE_REFERENCES else fast
+
+    return choose
 
 
 def flat(array: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ Source: Ba, Kiros and Hinton 2016, arXiv 1607.06450; Zhang and Sennrich 2019, ar
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -85,6 +85,7 @@ def layer_norm_backward_reference(
 BLOCKS = 16
 
 
+@twin_of(layer_norm_forward_reference)
 def layer_norm_forward(
     input: np.ndarray,
     weight: np.ndarray | None,
@@ -126,6 +127,7 @@ def _normalize(share, input, weight, bias, output, mean, rstd, D, eps, centre):
             store_part(output, start + d, fma(normalized, w, b), D - d)
 
 
+@twin_of(layer_norm_backward_reference)
 def layer_norm_backward(
     grad_output: np.ndarray,
     input: np.ndarray,

@@ -13,7 +13,7 @@ Gradients:
 import numpy as np
 
 from tinyvision.kernels.gemm import product, span
-from tinyvision.kernels.jit import flat
+from tinyvision.kernels.jit import flat, twin_of
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
@@ -50,6 +50,7 @@ def linear_backward_reference(
 # as they are read for the weight's gradient.
 
 
+@twin_of(linear_forward_reference)
 def linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """input weight^T + bias"""
     (rows, row_strides), (columns, column_strides) = span(input), span(weight)
@@ -58,6 +59,7 @@ def linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | Non
     return product(rows, row_strides, columns, column_strides[::-1], sizes, bias)
 
 
+@twin_of(linear_backward_reference)
 def linear_backward(
     grad_output: np.ndarray,
     input: np.ndarray | None,

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyvision.kernels import memory
 from tinyvision.kernels.avg_pool import adaptive_windows
-from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -57,6 +57,7 @@ def max_pool2d_forward_reference(
     return output, taps
 
 
+@twin_of(max_pool2d_forward_reference)
 def max_pool2d_forward(
     input: np.ndarray,
     kernel_size: Pair,
@@ -193,6 +194,7 @@ def max_pool2d_backward_reference(
     )
 
 
+@twin_of(max_pool2d_backward_reference)
 def max_pool2d_backward(
     grad_output: np.ndarray,
     taps: np.ndarray,
@@ -255,6 +257,7 @@ def adaptive_max_pool2d_forward_reference(
     return output, indices
 
 
+@twin_of(adaptive_max_pool2d_forward_reference)
 def adaptive_max_pool2d_forward(
     input: np.ndarray, output_size: Pair
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -303,6 +306,7 @@ def adaptive_max_pool2d_backward_reference(
     return grad_input.reshape(input_shape)
 
 
+@twin_of(adaptive_max_pool2d_backward_reference)
 def adaptive_max_pool2d_backward(
     grad_output: np.ndarray, indices: np.ndarray, input_shape: tuple[int, int, int, int]
 ) -> np.ndarray:

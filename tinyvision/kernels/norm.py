@@ -17,7 +17,7 @@ Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -81,6 +81,7 @@ def batch_norm_backward_reference(
 # and the output. Sums are kept in vectors over one image, in float64 over the images.
 
 
+@twin_of(batch_norm_forward_reference)
 def batch_norm_forward(
     input: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
 ) -> Arrays4:
@@ -128,6 +129,7 @@ def _normalize(share, input, weight, bias, output, mean, var, rstd, N, C, L, eps
             store_first(output, i, rest_of_row, left)
 
 
+@twin_of(batch_norm_backward_reference)
 def batch_norm_backward(
     grad_output: np.ndarray,
     input: np.ndarray,
@@ -185,6 +187,7 @@ def scale_channels_reference(input: np.ndarray, scale: np.ndarray, shift: np.nda
     return input * scale[:, None] + shift[:, None]
 
 
+@twin_of(scale_channels_reference)
 def scale_channels(input: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """input * scale + shift, with one scale and one shift for each channel."""
     N, C, L = input.shape

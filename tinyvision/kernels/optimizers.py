@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tinyvision.kernels.jit import jit, jit_part
+from tinyvision.kernels.jit import jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import array_at
 from tinyvision.kernels.threads import count_shares, launch
@@ -59,6 +59,7 @@ def adam_step_reference(
         p -= lr * (m / (np.sqrt(v) * scale + eps))
 
 
+@twin_of(sgd_step_reference)
 def sgd_step(params: Arrays, grads: Arrays, buffers: Arrays, options: np.ndarray) -> None:
     """See sgd_step_reference."""
     lists = params, grads, buffers or params
@@ -66,6 +67,7 @@ def sgd_step(params: Arrays, grads: Arrays, buffers: Arrays, options: np.ndarray
         sgd_step_reference(params, grads, buffers, options)
 
 
+@twin_of(adam_step_reference)
 def adam_step(
     params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, largest: Arrays,
     options: np.ndarray,

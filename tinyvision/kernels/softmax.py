@@ -20,7 +20,7 @@ Gradients, for g = dL/dy:
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_part
+from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -96,6 +96,7 @@ def cross_entropy_backward_reference(
 # lanes are -inf, of which e^x is 0.
 
 
+@twin_of(softmax_forward_reference)
 def softmax_forward(x: np.ndarray, log: bool) -> np.ndarray:
     """The softmax of each row, or its logarithm."""
     y = memory.empty(x.shape, x.dtype)
@@ -105,6 +106,7 @@ def softmax_forward(x: np.ndarray, log: bool) -> np.ndarray:
     return y
 
 
+@twin_of(softmax_backward_reference)
 def softmax_backward(grad_output: np.ndarray, y: np.ndarray, log: bool) -> np.ndarray:
     """y is what the forward returned."""
     grad_x = memory.empty(y.shape, y.dtype)
@@ -115,6 +117,7 @@ def softmax_backward(grad_output: np.ndarray, y: np.ndarray, log: bool) -> np.nd
     return grad_x
 
 
+@twin_of(cross_entropy_forward_reference)
 def cross_entropy_forward(
     x: np.ndarray, target: np.ndarray, weight: np.ndarray, ignore_index: int, smoothing: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -128,6 +131,7 @@ def cross_entropy_forward(
     return losses, log_p
 
 
+@twin_of(cross_entropy_backward_reference)
 def cross_entropy_backward(
     grad_losses: np.ndarray, target: np.ndarray, weight: np.ndarray, ignore_index: int,
     smoothing: float, log_p: np.ndarray,

@@ -38,7 +38,7 @@ import numpy as np
 
 from tinyvision.kernels import memory
 from tinyvision.kernels.conv_plan import Shape
-from tinyvision.kernels.jit import flat
+from tinyvision.kernels.jit import flat, twin_of
 from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 from tinyvision.kernels.winograd_tiles import (
@@ -173,6 +173,7 @@ def is_faster(shape: Shape) -> bool:
     )
 
 
+@twin_of(winograd_forward_reference)
 def winograd_forward(
     input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, padding: Pair
 ) -> np.ndarray:
@@ -183,6 +184,7 @@ def winograd_forward(
     return output
 
 
+@twin_of(winograd_grad_input_reference)
 def winograd_grad_input(grad_output: np.ndarray, weight: np.ndarray, padding: Pair) -> np.ndarray:
     """The gradient of the input."""
     N, _, H_out, W_out = grad_output.shape
@@ -195,6 +197,7 @@ def winograd_grad_input(grad_output: np.ndarray, weight: np.ndarray, padding: Pa
     return grad_input
 
 
+@twin_of(winograd_grad_weight_reference)
 def winograd_grad_weight(
     grad_output: np.ndarray, input: np.ndarray, padding: Pair
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -7,14 +7,3 @@ from tinyvision.models.cct import CCT, cct_2_3x2_32, cct_4_3x2_32, cct_6_3x1_32,
 from tinyvision.models.rollout import attention_rollout
 from tinyvision.models.transformer import TransformerEncoderClassifier
 from tinyvision.models.vit import VisionTransformer
-
-__all__ = [
-    "CCT",
-    "TransformerEncoderClassifier",
-    "VisionTransformer",
-    "attention_rollout",
-    "cct_2_3x2_32",
-    "cct_4_3x2_32",
-    "cct_6_3x1_32",
-    "cct_7_3x1_32",
-]

@@ -5,5 +5,3 @@ from tinyvision.optim.adam import Adam, AdamW
 from tinyvision.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinyvision.optim.optimizer import Optimizer
 from tinyvision.optim.sgd import SGD
-
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]

@@ -5,5 +5,3 @@ reductions, shaping, indexing, linalg and inplace its methods; tensor.py puts th
 """
 
 from tinyvision.tensor.tensor import Tensor
-
-__all__ = ["Tensor"]

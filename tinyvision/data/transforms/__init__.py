@@ -16,17 +16,3 @@ from tinyvision.data.transforms.crop import RandomCrop, RandomHorizontalFlip
 from tinyvision.data.transforms.erasing import RandomErasing
 from tinyvision.data.transforms.totensor import Normalize, ToTensor
 from tinyvision.data.transforms.warp import InterpolationMode
-
-__all__ = [
-    "Compose",
-    "InterpolationMode",
-    "Normalize",
-    "RandomAffine",
-    "RandomCrop",
-    "RandomErasing",
-    "RandomHorizontalFlip",
-    "RandomRotation",
-    "ToTensor",
-    "Transform",
-    "works_on_batches",
-]

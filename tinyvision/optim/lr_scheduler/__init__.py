@@ -15,19 +15,3 @@ from tinyvision.optim.lr_scheduler.simple import (
     StepLR,
 )
 from tinyvision.optim.lr_scheduler.warm_restarts import CosineAnnealingWarmRestarts
-
-__all__ = [
-    "ConstantLR",
-    "CosineAnnealingLR",
-    "CosineAnnealingWarmRestarts",
-    "ExponentialLR",
-    "LRScheduler",
-    "LambdaLR",
-    "LinearLR",
-    "MultiStepLR",
-    "OneCycleLR",
-    "PolynomialLR",
-    "ReduceLROnPlateau",
-    "SequentialLR",
-    "StepLR",
-]
