@@ -14,7 +14,6 @@ float64.
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 from tinyvision.kernels.jit import jit_part
 from tinyvision.kernels.vectors import (
@@ -62,6 +61,8 @@ def array_at(typing_context, address, first, count, like):
 
     Whoever calls the kernel keeps that memory alive.
     """
+    from numba.np.arrayobj import populate_array  # slow to import, and rarely needed
+
     array = types.Array(like.dtype, 1, "C")
 
     def emit(context, builder, signature, arguments):
