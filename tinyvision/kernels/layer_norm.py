@@ -23,13 +23,14 @@ from tinyvision.kernels.simd import (
     add,
     fma,
     lanes_of,
-    load_part,
+    load,
+    load_between,
+    load_first,
     mul,
     splat,
-    store_part,
+    store,
+    store_first,
     sub,
-    sum_run,
-    sums_about,
     total,
 )
 from tinyvision.kernels.threads import count_shares, launch
@@ -101,30 +102,46 @@ def layer_norm_forward(
     bias = np.zeros(D, input.dtype) if bias is None else bias
     launch(
         _normalize, count_shares(M, input.size // 3), flat(input),
-        flat(weight), flat(bias), output.reshape(-1), mean, rstd, D, float(eps), centre,
+        flat(weight), flat(bias), output.reshape(-1), mean, rstd, D, input.dtype.type(eps), centre,
     )  # fmt: skip
     return output, mean, rstd
 
 
 @jit
 def _normalize(share, input, weight, bias, output, mean, rstd, D, eps, centre):
-    lanes = lanes_of(input)
-    number = input.dtype.type
-    M = mean.size
-    first, last = begin(share, M)
+    first, last = begin(share, mean.size)
+    lanes, number = lanes_of(input), input.dtype.type
+    zero, whole, left, one_over_D = splat(number(0)), D // lanes * lanes, D % lanes, number(1 / D)
     for m in range(first, last):
         start = m * D
-        mean[m] = sum_run(input, start, D) / D if centre else 0
-        rest, squares = sums_about(input, start, D, mean[m])
+        if centre:
+            sums = zero
+            for d in range(0, whole, lanes):
+                sums = add(sums, load(input, start + d))
+            if left > 0:
+                sums = add(sums, load_first(input, start + whole, left))
+            mean[m] = total(sums) * one_over_D
+        else:
+            mean[m] = 0
+        centres, rests, squares = splat(mean[m]), zero, zero
+        for d in range(0, whole, lanes):
+            x = sub(load(input, start + d), centres)
+            rests, squares = add(rests, x), fma(x, x, squares)
+        if left > 0:
+            x = sub(load_between(input, start + whole, 0, left, centres), centres)
+            rests, squares = add(rests, x), fma(x, x, squares)
         # What rounding the mean left over; it matters when the mean is large.
-        rest = rest / D if centre else number(0)
-        rstd[m] = 1.0 / np.sqrt(max(squares / D - rest * rest, 0.0) + eps)
-        scale, centres = splat(rstd[m]), splat(mean[m])
-        shift = splat(number(-rest * rstd[m]))
-        for d in range(0, D, lanes):
-            normalized = fma(sub(load_part(input, start + d, D - d), centres), scale, shift)
-            w, b = load_part(weight, d, D - d), load_part(bias, d, D - d)
-            store_part(output, start + d, fma(normalized, w, b), D - d)
+        rest = total(rests) * one_over_D if centre else number(0)
+        var = max(total(squares) * one_over_D - rest * rest, number(0))
+        rstd[m] = number(1) / np.sqrt(var + eps)
+        scale, shift = splat(rstd[m]), splat(-rest * rstd[m])
+        for d in range(0, whole, lanes):
+            normalized = fma(sub(load(input, start + d), centres), scale, shift)
+            store(output, start + d, fma(normalized, load(weight, d), load(bias, d)))
+        if left > 0:
+            x = sub(load_first(input, start + whole, left), centres)
+            w, b = load_first(weight, whole, left), load_first(bias, whole, left)
+            store_first(output, start + whole, fma(fma(x, scale, shift), w, b), left)
 
 
 @twin_of(layer_norm_backward_reference)
@@ -167,25 +184,33 @@ def _row_backward(
     grad_output, input, start, weight, mean, rstd, grad_input, sums, to_weight, to_bias, D, centre
 ):
     """d_input of one row; adds what the row contributes to d_weight and d_bias."""
-    lanes = lanes_of(input)
-    number = input.dtype.type
+    lanes, number = lanes_of(input), input.dtype.type
     centres, scale, zero = splat(mean), splat(rstd), splat(number(0))
+    whole, left, one_over_D = D // lanes * lanes, D % lanes, number(1 / D)
     g_sum, projection = zero, zero
-    for d in range(0, D, lanes):
-        left = D - d
-        grad = load_part(grad_output, start + d, left)
-        normalized = mul(sub(load_part(input, start + d, left), centres), scale)
-        g = mul(grad, load_part(weight, d, left))
-        g_sum = add(g_sum, g)
-        projection = fma(g, normalized, projection)
-        grad_weight = fma(grad, normalized, load_part(sums, to_weight + d, left))
-        store_part(sums, to_weight + d, grad_weight, left)
-        store_part(sums, to_bias + d, add(grad, load_part(sums, to_bias + d, left)), left)
-    g_mean = splat(number(total(g_sum) / D if centre else 0))
-    projection = splat(number(total(projection) / D))
-    for d in range(0, D, lanes):
-        left = D - d
-        normalized = mul(sub(load_part(input, start + d, left), centres), scale)
-        g = mul(load_part(grad_output, start + d, left), load_part(weight, d, left))
-        rest = sub(sub(g, g_mean), mul(normalized, projection))
-        store_part(grad_input, start + d, mul(rest, scale), left)
+    for d in range(0, whole, lanes):
+        grad = load(grad_output, start + d)
+        normalized = mul(sub(load(input, start + d), centres), scale)
+        g = mul(grad, load(weight, d))
+        g_sum, projection = add(g_sum, g), fma(g, normalized, projection)
+        store(sums, to_weight + d, fma(grad, normalized, load(sums, to_weight + d)))
+        store(sums, to_bias + d, add(grad, load(sums, to_bias + d)))
+    if left > 0:
+        grad = load_first(grad_output, start + whole, left)
+        normalized = mul(sub(load_first(input, start + whole, left), centres), scale)
+        g = mul(grad, load_first(weight, whole, left))
+        g_sum, projection = add(g_sum, g), fma(g, normalized, projection)
+        w, b = to_weight + whole, to_bias + whole
+        store_first(sums, w, fma(grad, normalized, load_first(sums, w, left)), left)
+        store_first(sums, b, add(grad, load_first(sums, b, left)), left)
+    g_mean = splat(total(g_sum) * one_over_D if centre else number(0))
+    slope = splat(-total(projection) * one_over_D)
+    for d in range(0, whole, lanes):
+        normalized = mul(sub(load(input, start + d), centres), scale)
+        g = sub(mul(load(grad_output, start + d), load(weight, d)), g_mean)
+        store(grad_input, start + d, mul(fma(normalized, slope, g), scale))
+    if left > 0:
+        normalized = mul(sub(load_first(input, start + whole, left), centres), scale)
+        g = mul(load_first(grad_output, start + whole, left), load_first(weight, whole, left))
+        grad = mul(fma(normalized, slope, sub(g, g_mean)), scale)
+        store_first(grad_input, start + whole, grad, left)
