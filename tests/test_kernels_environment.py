@@ -13,6 +13,8 @@ from numba.core.extending import _Intrinsic
 from tinyvision import kernels
 from tinyvision.kernels import jit, threads
 
+ANNOUNCEMENT = "tinyvision: compiling the kernels"
+
 
 def _run(script, **environment):
     """Run a script in a new process; its output. Keeps the cache of compiled kernels."""
@@ -24,7 +26,8 @@ def _run(script, **environment):
         timeout=300,
     )
     assert process.returncode == 0, process.stderr
-    return process.stdout + process.stderr
+    errors = [line for line in process.stderr.splitlines() if not line.startswith(ANNOUNCEMENT)]
+    return process.stdout + "\n".join(errors)
 
 
 # Several shapes, so that the work is shared out by images, by channels and by parts.
@@ -144,6 +147,24 @@ def test_kernels_cache_is_used_and_leaves_numbas_setting_alone(tmp_path):
     for hits in ("0", "1"):
         output = _run(script, NUMBA_CACHE_DIR=str(tmp_path))
         assert output.split() == [hits, str(tmp_path)]
+
+
+def test_compiling_is_announced_once(tmp_path):
+    script = (
+        "import numpy as np\n"
+        "from tinyvision import kernels\n"
+        "x = np.zeros((3, 3))\n"
+        "kernels.relu_forward(x), kernels.relu_forward(x), kernels.softmax_forward(x, False)\n"
+    )
+    for times in (1, 0):  # with an empty cache, and with a full one
+        process = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert process.stderr.count(ANNOUNCEMENT) == times
 
 
 def test_kernels_cache_depends_on_all_files_that_kernels_share():

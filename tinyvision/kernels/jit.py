@@ -12,6 +12,7 @@ code from. So the directory is named after a digest of those: after an edit it i
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core import event
 
 # Numba describes neither its settings nor all options of njit to type checkers.
 config: Any = numba.config
@@ -93,6 +95,30 @@ def _remove_outdated(directory: Path) -> None:
 DIRECTORY = _cache_directory()
 if DIRECTORY is not None:
     _remove_outdated(DIRECTORY)
+
+
+class _Announcement(event.Listener):
+    """Says, once, that kernels are being compiled: a program's first step seems to hang."""
+
+    said = False
+
+    def on_start(self, event: Any) -> None:
+        module = event.data["dispatcher"].py_func.__module__
+        if module.startswith("tinyvision.") and not self.said:
+            self.said = True
+            how_often = "in each process" if DIRECTORY is None else "once"
+            print(
+                f"tinyvision: compiling the kernels that are used, {how_often}; "
+                "that takes up to half a minute",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcement())
 
 
 def _compile(function: Callable, **options: Any) -> Any:
