@@ -28,6 +28,7 @@ from tinyvision.kernels.conv_direct import (
     correlate,
     correlate_weight,
 )
+from tinyvision.kernels.conv_patches import are_patches, patches_forward, patches_grad_weight
 from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
 from tinyvision.kernels.jit import flat, twin_of
 from tinyvision.kernels.threads import count_shares, get_num_threads, launch
@@ -111,7 +112,8 @@ def conv2d_backward_reference(
 # channels stay in 16 registers: `multiply_rows` in microkernel.py. Then they go, with the bias, to
 # the output. Nothing else is written: no "im2col" matrix of kH * kW times the input.
 #
-# Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py.
+# Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py. So do windows
+# that do not overlap: conv_patches.py.
 #
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
@@ -136,9 +138,11 @@ def conv2d_forward(
     shape = _shape(input, weight, stride, padding, dilation, groups)
     if is_faster(shape):
         return winograd_forward(input, weight, bias, padding)
-    output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
     if bias is None:
         bias = np.zeros(shape.C_out, input.dtype)
+    output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
+    if are_patches(shape) and input.size > 0 < output.size:
+        return patches_forward(input, weight, bias, shape)
     if shape.C_in == 0:
         output[:] = bias[:, None, None]
     elif output.size > 0:
@@ -194,6 +198,8 @@ def _grad_weight_and_bias(
         return winograd_grad_weight(grad_output, input, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros(weight.shape, weight.dtype), grad_output.sum(axis=(0, 2, 3))
+    if are_patches(shape):
+        return patches_grad_weight(grad_output, input, shape)
     blocks = shape.groups * -(-(shape.C_out // shape.groups) // MAX_ROWS)
     # 16 parts at most in all, and no more than 1 MB of them in float32; at least one.
     parts = max(1, min(16 // blocks, 2**18 // weight.size, shape.N))

@@ -13,6 +13,7 @@ float64.
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tinyvision.kernels.jit import jit_part
@@ -61,8 +62,6 @@ def array_at(typing_context, address, first, count, like):
 
     Whoever calls the kernel keeps that memory alive.
     """
-    from numba.np.arrayobj import populate_array  # slow to import, and rarely needed
-
     array = types.Array(like.dtype, 1, "C")
 
     def emit(context, builder, signature, arguments):
@@ -70,8 +69,10 @@ def array_at(typing_context, address, first, count, like):
         made = context.make_array(array)(context, builder)
         itemsize = ir.Constant(INT, like.dtype.bitwidth // 8)
         start = builder.add(address, builder.mul(first, itemsize))
-        pointer = builder.inttoptr(start, context.get_data_type(like.dtype).as_pointer())
-        populate_array(made, pointer, [count], [itemsize], itemsize, None)
+        made.data = builder.inttoptr(start, context.get_data_type(like.dtype).as_pointer())
+        made.shape, made.strides = [cgutils.pack_array(builder, [n]) for n in (count, itemsize)]
+        made.itemsize, made.nitems = itemsize, count
+        made.meminfo = made.parent = context.get_constant_null(types.voidptr)  # no owner
         return made._getvalue()
 
     return array(types.int64, types.intp, types.intp, like), emit
