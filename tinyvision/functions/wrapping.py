@@ -1,0 +1,29 @@
+"""How a method of Tensor becomes a function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from tinyvision.tensor import Tensor
+from tinyvision.tensor.base import require_tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def function_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Tensor, P], R]:
+    """The function `name(input, ...)` that is `input.name(...)`."""
+    name = method.__name__
+
+    @functools.wraps(method)
+    def function(input: Tensor, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(require_tensor(input, name), *args, **kwargs)
+
+    signature = inspect.signature(method)
+    first, *others = signature.parameters.values()
+    named = signature.replace(parameters=[first.replace(name="input"), *others])
+    function.__signature__ = named  # type: ignore[attr-defined]
+    return function
