@@ -19,6 +19,13 @@ IMAGE_LAYERS = [
     lambda c: nn.BatchNorm2d(c),
     lambda c: nn.BatchNorm2d(c, affine=False).eval(),
     lambda c: nn.Flatten(),
+    lambda c: nn.ConvTranspose2d(c, 2, 3, stride=2, padding=1, output_padding=1),
+    lambda c: nn.ConvTranspose2d(c, 2 * c, (2, 1), groups=c, dilation=(1, 2), bias=False),
+    lambda c: nn.Conv2d(c, 2, 3, padding=1, padding_mode="reflect"),
+    lambda c: nn.InstanceNorm2d(c, affine=True),
+    lambda c: nn.Unfold(2, padding=1),
+    lambda c: nn.ZeroPad2d((1, 0, 2, 1)),
+    lambda c: nn.ReplicationPad2d(1),
     lambda c: nn.Sequential(nn.Dropout2d(0.5).eval(), nn.Identity()),
 ]
 
@@ -96,6 +103,12 @@ def test_image_layer_gradients(make, N, C, H, W, seed):
 @given(N=st.integers(3, 5), C=st.integers(1, 4), seed=st.integers(0, 99))
 def test_vector_layer_gradients(make, N, C, seed):
     check_layer(make(C), distinct((N, C), seed))
+
+
+def test_fold_and_shuffle_gradients():
+    check_layer(nn.Fold((3, 4), 2), distinct((2, 8, 6), 0))
+    check_layer(nn.PixelShuffle(2), distinct((2, 8, 2, 3), 0))
+    check_layer(nn.PixelUnshuffle(2), distinct((2, 2, 4, 2), 0))
 
 
 CLASS_LOSSES = [

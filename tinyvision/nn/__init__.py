@@ -28,9 +28,9 @@ from tinyvision.nn.activation import (
     Tanh,
 )
 from tinyvision.nn.attention import MultiheadAttention
-from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from tinyvision.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
-from tinyvision.nn.conv import Conv2d
+from tinyvision.nn.conv import Conv2d, ConvTranspose2d
 from tinyvision.nn.distance import CosineSimilarity, PairwiseDistance
 from tinyvision.nn.dropout import Dropout, Dropout2d, DropPath, StochasticDepth
 from tinyvision.nn.embedding import Embedding
@@ -61,4 +61,14 @@ from tinyvision.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from tinyvision.nn.vision import Unfold, Upsample
+from tinyvision.nn.vision import (
+    ConstantPad2d,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    ReflectionPad2d,
+    ReplicationPad2d,
+    Unfold,
+    Upsample,
+    ZeroPad2d,
+)

@@ -1,10 +1,11 @@
-"""BatchNorm1d and BatchNorm2d.
+"""BatchNorm1d and BatchNorm2d, InstanceNorm1d and InstanceNorm2d.
 
 Source: Ioffe and Szegedy 2015, "Batch Normalization", arXiv 1502.03167.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import tinyvision.nn.functional as F
@@ -132,3 +133,66 @@ class BatchNorm2d(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() != 4:
             raise ValueError(f"expected 4D input (got {input.dim()}D input)")
+
+
+class _InstanceNorm(_BatchNorm):
+    """Batch normalisation of each example by itself, see F.instance_norm."""
+
+    _ndim: int
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in (self._ndim - 1, self._ndim):
+            raise ValueError(
+                f"expected {self._ndim - 1}D or {self._ndim}D input (got {input.dim()}D input)"
+            )
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        batch = input if input.dim() == self._ndim else input.unsqueeze(0)
+        if batch.shape[1] != self.num_features:
+            message = (
+                "expected input's size at dim=1 to match num_features "
+                f"({self.num_features}), but got: {batch.shape[1]}."
+            )
+            if self.affine:
+                raise ValueError(message)
+            warnings.warn(message, stacklevel=2)
+        output = F.instance_norm(
+            batch,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return output if batch is input else output.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance normalisation of sequences. Shapes: input and output (N, C, L) or (C, L)."""
+
+    _ndim = 3
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Instance normalisation of images. Shapes: input and output (N, C, H, W) or (C, H, W)."""
+
+    _ndim = 4

@@ -1,4 +1,4 @@
-"""Conv2d."""
+"""Conv2d and ConvTranspose2d."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Conv2d(Module):
     Raises: ValueError for groups that do not divide the channels or an unknown padding.
     """
 
+    output_padding: tuple[int, int] = (0, 0)
+
     def __init__(
         self,
         in_channels: int,
@@ -46,14 +48,14 @@ class Conv2d(Module):
         self.out_channels = as_int(out_channels, "Conv2d", "out_channels")
         self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size")
         self.stride = pair(stride, "Conv2d", "stride")
-        self.padding = (
+        self.padding: Any = (
             padding if isinstance(padding, str) else pair(padding, "Conv2d", "padding", 0)
         )
         self.dilation = pair(dilation, "Conv2d", "dilation")
         self.groups = as_int(groups, "Conv2d", "groups")
         self.padding_mode = padding_mode
         self._check_configuration()
-        size = (out_channels, in_channels // groups, *self.kernel_size)
+        size = (*self._channels_of_weight(), *self.kernel_size)
         self.weight = new_parameter(*size, dtype=dtype, device=device)
         if bias:
             self.bias = new_parameter(out_channels, dtype=dtype, device=device)
@@ -79,10 +81,9 @@ class Conv2d(Module):
                 f"padding_mode must be one of {_PADDING_MODES}, but got "
                 f"padding_mode={self.padding_mode!r}"
             )
-        if self.padding_mode != "zeros":
-            raise NotImplementedError(
-                f"Conv2d: padding_mode={self.padding_mode!r} is not supported; only 'zeros' is"
-            )
+
+    def _channels_of_weight(self) -> tuple[int, int]:
+        return self.out_channels, self.in_channels // self.groups
 
     def reset_parameters(self) -> None:
         """Draw weight and bias from the uniform distribution on +-1/sqrt(C_in/groups * kH * kW)."""
@@ -90,9 +91,21 @@ class Conv2d(Module):
         init_bias(self.bias, self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, self._widths(), self.padding_mode), 0
         return F.conv2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+
+    def _widths(self) -> list[int]:
+        """The borders (left, right, top, bottom), as F.pad takes them."""
+        if isinstance(self.padding, str):
+            spans = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            pairs = [(t // 2, t - t // 2) if self.padding == "same" else (0, 0) for t in spans]
+        else:
+            pairs = [(p, p) for p in self.padding]
+        return [*pairs[1], *pairs[0]]
 
     def extra_repr(self) -> str:
         text = (
@@ -103,6 +116,81 @@ class Conv2d(Module):
             text += f", padding={self.padding}"
         if self.dilation != (1, 1):
             text += f", dilation={self.dilation}"
+        if any(self.output_padding):
+            text += f", output_padding={self.output_padding}"
         if self.groups != 1:
             text += f", groups={self.groups}"
-        return text if self.bias is not None else text + ", bias=False"
+        if self.bias is None:
+            text += ", bias=False"
+        return (
+            text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
+        )
+
+
+class ConvTranspose2d(Conv2d):
+    """A layer of learned filters that makes images larger, see F.conv_transpose2d.
+
+    Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_in, C_out / groups, kH, kW),
+    bias (C_out), output (N, C_out, H_out, W_out) with
+    H_out = (H - 1) * stride - 2 * padding + dilation * (kH - 1) + output_padding + 1.
+
+    Raises: ValueError for groups that do not divide the channels or another padding than zeros.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        output_padding: int | Sequence[int] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | Sequence[int] = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if padding_mode != "zeros":
+            raise ValueError('Only "zeros" padding mode is supported for ConvTranspose2d')
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+            padding_mode, device, dtype,
+        )  # fmt: skip
+        self.output_padding = pair(output_padding, "ConvTranspose2d", "output_padding", 0)
+
+    def _channels_of_weight(self) -> tuple[int, int]:
+        return self.in_channels, self.out_channels // self.groups
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """output_size: the (H_out, W_out) to choose output_padding for."""
+        extra = self.output_padding if output_size is None else self._extra(input, output_size)
+        return F.conv_transpose2d(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups,
+            self.dilation,
+        )  # fmt: skip
+
+    def _extra(self, input: Tensor, output_size: Sequence[int]) -> list[int]:
+        if len(output_size) == input.ndim:
+            output_size = output_size[-2:]
+        if len(output_size) != 2:
+            raise ValueError(
+                f"ConvTranspose2d: for {input.ndim}D input, output_size must have 2 or "
+                f"{input.ndim} elements (got {len(output_size)})"
+            )
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                input.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size,
+                strict=True,
+            )
+        ]  # fmt: skip
+        extra = [n - m for n, m in zip(output_size, least, strict=True)]
+        if any(not 0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
+            most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
+            raise ValueError(
+                f"requested an output size of {output_size}, but valid sizes range from {least} "
+                f"to {most} (for an input of {list(input.shape[-2:])})"
+            )
+        return extra

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution."""
+"""Two-dimensional convolution, and its transpose."""
 
 from __future__ import annotations
 
@@ -47,3 +47,54 @@ class Conv2d(Op):
         return kernels.conv2d_backward(
             grad_output, input, weight, *ctx.geometry, *ctx.needs_input_grad
         )
+
+
+class ConvTranspose2d(Op):
+    """What Conv2d does to gradients, done to values: each input spreads over a window of outputs.
+
+    y = bias[o] + the dinput of a Conv2d whose g is the input here; it makes images larger.
+
+    Shapes: input (N, C_in, H, W), weight (C_in, C_out / groups, kH, kW), bias (C_out,),
+    y (N, C_out, *output_size), of which that Conv2d would make (H, W).
+    Gradients: dinput is the Conv2d of g; dweight is that Conv2d's, with the input as its g.
+
+    Source: Zeiler et al. 2010, "Deconvolutional networks", CVPR.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node,
+        input: np.ndarray,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        *,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        output_size: Pair,
+    ) -> np.ndarray:
+        ctx.geometry = stride, padding, dilation, groups
+        ctx.save_for_backward(input, weight)
+        shape = len(input), weight.shape[1] * groups, *output_size
+        image = np.broadcast_to(np.zeros((), input.dtype), shape)  # only its shape is looked at
+        y, _, _ = kernels.conv2d_backward(
+            input, image, weight, stride, padding, dilation, groups, True, False, False
+        )
+        assert y is not None
+        return y if bias is None else y + bias[:, None, None]
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
+        (input, weight), (need_input, need_weight, need_bias) = ctx.saved, ctx.needs_input_grad
+        stride, padding, dilation, groups = ctx.geometry
+        grad_input = grad_weight = None
+        if need_input:
+            grad_input = kernels.conv2d_forward(
+                grad_output, weight, None, stride, padding, dilation, groups
+            )
+        if need_weight:
+            _, grad_weight, _ = kernels.conv2d_backward(
+                input, grad_output, weight, stride, padding, dilation, groups, False, True, False
+            )
+        return grad_input, grad_weight, grad_output.sum(axis=(0, 2, 3)) if need_bias else None

@@ -78,7 +78,7 @@ class Interpolate(Op):
         return grad
 
 
-# ------------------------------------------------------------------ unfold
+# ------------------------------------------------------------------ unfold and fold
 
 
 class Windows(NamedTuple):
@@ -101,22 +101,48 @@ class Unfold(Op):
     @staticmethod
     def forward(ctx: Node, x: np.ndarray, *, windows: Windows) -> np.ndarray:
         ctx.shape, ctx.windows = x.shape, windows
-        N, C = x.shape[:2]
-        y = np.empty((N, C, *windows.kernel_size, *windows.output_size), x.dtype)
-        for (kh, kw), pixels in _taps(_pad(x, windows.padding), windows):
-            y[:, :, kh, kw] = pixels
-        return y.reshape(_columns(x.shape, windows))
+        return _to_columns(x, windows)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        (N, C, H, W), windows = ctx.shape, ctx.windows
-        # (N, C*kH*kW, L) -> (N, C, kH, kW, H_out, W_out)
-        grad = grad_output.reshape(N, C, *windows.kernel_size, *windows.output_size)
-        pH, pW = windows.padding
-        grad_padded = np.zeros((N, C, H + 2 * pH, W + 2 * pW), grad.dtype)
-        for (kh, kw), pixels in _taps(grad_padded, windows):
-            pixels += grad[:, :, kh, kw]
-        return grad_padded[:, :, pH : pH + H, pW : pW + W]
+        return _to_images(grad_output, ctx.shape, ctx.windows)
+
+
+class Fold(Op):
+    """y = the image of `shape` whose pixels are the sums of their copies in the columns of x.
+
+    Shapes: as Unfold's, exchanged. Gradient: the columns of g.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Node, x: np.ndarray, *, shape: tuple[int, ...], windows: Windows
+    ) -> np.ndarray:
+        ctx.windows = windows
+        return np.ascontiguousarray(_to_images(x, shape, windows))
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        return _to_columns(grad_output, ctx.windows)
+
+
+def _to_columns(x: np.ndarray, windows: Windows) -> np.ndarray:
+    N, C = x.shape[:2]
+    y = np.empty((N, C, *windows.kernel_size, *windows.output_size), x.dtype)
+    for (kh, kw), pixels in _taps(_pad(x, windows.padding), windows):
+        y[:, :, kh, kw] = pixels
+    return y.reshape(_columns(x.shape, windows))
+
+
+def _to_images(columns: np.ndarray, shape: tuple[int, ...], windows: Windows) -> np.ndarray:
+    N, C, H, W = shape
+    # (N, C*kH*kW, L) -> (N, C, kH, kW, H_out, W_out)
+    columns = columns.reshape(N, C, *windows.kernel_size, *windows.output_size)
+    pH, pW = windows.padding
+    padded = np.zeros((N, C, H + 2 * pH, W + 2 * pW), columns.dtype)
+    for (kh, kw), pixels in _taps(padded, windows):
+        pixels += columns[:, :, kh, kw]
+    return padded[:, :, pH : pH + H, pW : pW + W]
 
 
 def _pad(x: np.ndarray, padding: Pair) -> np.ndarray:

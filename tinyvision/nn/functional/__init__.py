@@ -23,7 +23,7 @@ from tinyvision.nn.functional.activation import (
     tanh,
 )
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
-from tinyvision.nn.functional.convolution import conv2d, linear
+from tinyvision.nn.functional.convolution import conv2d, conv_transpose2d, linear
 from tinyvision.nn.functional.distance import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -37,6 +37,7 @@ from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
     batch_norm,
     group_norm,
+    instance_norm,
     layer_norm,
     normalize,
     rms_norm,
@@ -57,4 +58,10 @@ from tinyvision.nn.functional.regression import (
     mse_loss,
     smooth_l1_loss,
 )
-from tinyvision.nn.functional.vision import interpolate, unfold
+from tinyvision.nn.functional.vision import (
+    fold,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)

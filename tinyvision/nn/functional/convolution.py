@@ -12,7 +12,7 @@ from tinyvision.nn.functional.arguments import (
     check_tensor,
     size_pair,
 )
-from tinyvision.ops.conv import Conv2d
+from tinyvision.ops.conv import Conv2d, ConvTranspose2d
 from tinyvision.ops.matmul import Linear
 from tinyvision.ops.shape import Pad
 from tinyvision.tensor import Tensor
@@ -95,15 +95,101 @@ def conv2d(
     return output if input.ndim == 4 else output.squeeze(0)
 
 
-def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    check_image("conv2d", input)
-    check_tensor("conv2d", "weight", weight)
-    check_tensor("conv2d", "bias", bias, optional=True)
-    check_same_dtype("conv2d", input, weight=weight, bias=bias)
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """Spread each pixel, times the filter, over a window of the output, and add up: the reverse of
+    a conv2d with the same arguments, not in its values but in its shapes.
+
+    padding: rows and columns that are cut off on each side. output_padding: how many of them to
+    leave at the bottom and on the right; several image sizes lead conv2d to one output size.
+
+    Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_in, C_out / groups, kH, kW),
+    bias (C_out,), output (N, C_out, H_out, W_out) with
+    H_out = (H - 1) stride - 2 padding + dilation (kH - 1) + output_padding + 1.
+    Gradients: those of ops.conv.ConvTranspose2d.
+    Raises: RuntimeError for sizes or dtypes that do not fit together, TypeError for wrong types.
+    """
+    name = "conv_transpose2d"
+    _check_operands(input, weight, bias, name, "(C_in, C_out / groups, kH, kW)")
+    groups = as_int(groups, name, "groups")
+    _check_transposed_channels(input, weight, bias, groups)
+    stride, dilation = size_pair(name, "stride", stride), size_pair(name, "dilation", dilation)
+    padding = size_pair(name, "padding", padding, minimum=0)
+    extra = size_pair(name, "output_padding", output_padding, minimum=0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise RuntimeError(
+            "output padding must be smaller than either stride or dilation, but got "
+            f"output_padding={extra}, stride={stride}, dilation={dilation}"
+        )
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
+    whole = [(n - 1) * s + k for n, s, k in zip(input.shape[-2:], stride, spans, strict=True)]
+    H_out, W_out = (n - 2 * p + e for n, p, e in zip(whole, padding, extra, strict=True))
+    if H_out < 1 or W_out < 1:
+        raise RuntimeError(
+            f"conv_transpose2d: calculated output size {(H_out, W_out)} is too small for input "
+            f"{input.shape} and kernel {tuple(weight.shape[2:])}"
+        )
+    batch = input if input.ndim == 4 else input.unsqueeze(0)
+    options = {"stride": stride, "dilation": dilation, "groups": groups}
+    if all(e < s for e, s in zip(extra, stride, strict=True)):
+        output = ConvTranspose2d.apply(
+            batch, weight, bias, padding=padding, output_size=(H_out, W_out), **options
+        )
+    else:  # conv2d would make more rows of so many: cut the output out of all there is
+        output = ConvTranspose2d.apply(
+            batch, weight, None, padding=(0, 0), output_size=tuple(whole), **options
+        )
+        widths = [(-p, e - p) for p, e in zip(padding, extra, strict=True)]
+        output = Pad.apply(output, widths=[(0, 0), (0, 0), *widths], value=0)
+        output = output if bias is None else output + bias.reshape(-1, 1, 1)
+    return output if input.ndim == 4 else output.squeeze(0)
+
+
+def _check_transposed_channels(
+    input: Tensor, weight: Tensor, bias: Tensor | None, groups: int
+) -> None:
+    if groups < 1:
+        raise RuntimeError(f"conv_transpose2d: non-positive groups is not supported, got {groups}")
+    C_in, C_out = weight.shape[0], weight.shape[1] * groups
+    if C_in % groups:
+        raise RuntimeError(
+            f"conv_transpose2d: expected the input channels of weight {weight.shape} to be "
+            f"divisible by groups={groups}"
+        )
+    if input.shape[-3] != C_in:
+        raise RuntimeError(
+            f"conv_transpose2d: weight {weight.shape} expects {C_in} input channels, but input "
+            f"{input.shape} has {input.shape[-3]}"
+        )
+    if bias is not None and bias.shape != (C_out,):
+        raise RuntimeError(
+            f"conv_transpose2d: weight {weight.shape} with groups={groups} expects bias of shape "
+            f"{(C_out,)}, but got {bias.shape}"
+        )
+
+
+def _check_operands(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    name: str = "conv2d",
+    shape: str = "(C_out, C_in / groups, kH, kW)",
+) -> None:
+    check_image(name, input)
+    check_tensor(name, "weight", weight)
+    check_tensor(name, "bias", bias, optional=True)
+    check_same_dtype(name, input, weight=weight, bias=bias)
     if weight.ndim != 4 or 0 in weight.shape:
         raise RuntimeError(
-            f"conv2d: expected weight of shape (C_out, C_in / groups, kH, kW) without zeros, "
-            f"but got {weight.shape}"
+            f"{name}: expected weight of shape {shape} without zeros, but got {weight.shape}"
         )
 
 

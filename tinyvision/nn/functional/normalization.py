@@ -232,6 +232,48 @@ def group_norm(
     return output if bias is None else output + bias.reshape(per_channel)
 
 
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch norm of each image by itself: mean and variance of each channel of each example.
+
+    The running statistics, if there are any, move towards the means over the batch; they are used
+    instead if not use_input_stats.
+
+    Shapes: input and y (N, C, ...), all others (C,).
+    Raises: as batch_norm; ValueError for one value per channel.
+
+    Source: Ulyanov et al., "Instance normalization", 2016, arXiv:1607.08022.
+    """
+    check_tensor("instance_norm", "input", input)
+    if input.ndim < 3 and use_input_stats:
+        raise ValueError(f"instance_norm: expected input (N, C, L, ...), got {list(input.shape)}")
+    N, C, *rest = input.shape
+    if use_input_stats and math.prod(rest) == 1:
+        raise ValueError(
+            "Expected more than 1 spatial element when training, got input size "
+            f"{list(input.shape)}"
+        )
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight}
+    _check_per_channel("instance_norm", input, **given, bias=bias)
+    channels = input.reshape(1, N * C, *rest)  # each is a channel of its own in a batch of one
+    mean, var, weight, bias = (
+        None if t is None else t.repeat(N) for t in (running_mean, running_var, weight, bias)
+    )
+    output = batch_norm(channels, mean, var, weight, bias, use_input_stats, momentum, eps)
+    for running, moved in ((running_mean, mean), (running_var, var)):
+        if use_input_stats and running is not None and moved is not None and N > 0:
+            running.copy_(moved.reshape(N, C).mean(0))
+    return output.reshape(input.shape)
+
+
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:

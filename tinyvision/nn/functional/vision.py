@@ -18,6 +18,7 @@ from tinyvision.nn.functional.arguments import (
     size_pair,
 )
 from tinyvision.ops.vision import (
+    Fold,
     Interpolate,
     Places,
     Unfold,
@@ -153,21 +154,105 @@ def unfold(
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     check_image("unfold", input)
-    kernel_size = size_pair("unfold", "kernel_size", kernel_size)
-    dilation = size_pair("unfold", "dilation", dilation)
-    padding = size_pair("unfold", "padding", padding, minimum=0)
-    stride = size_pair("unfold", "stride", stride)
-    room = [
-        n + 2 * p - d * (k - 1) - 1
-        for n, k, d, p in zip(input.shape[-2:], kernel_size, dilation, padding, strict=True)
-    ]
-    if min(room) < 0:
-        raise RuntimeError(
-            f"unfold: input {input.shape} with kernel_size={kernel_size}, dilation={dilation}, "
-            f"padding={padding} has no room for a window"
-        )
-    output_size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
-    windows = Windows(kernel_size, dilation, padding, stride, output_size)
+    windows = _windows("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
     batch = input if input.ndim == 4 else input.unsqueeze(0)
     output = Unfold.apply(batch, windows=windows)
     return output if input.ndim == 4 else output.squeeze(0)
+
+
+def fold(
+    input: Tensor,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """The image of that size whose pixels are the sums of their copies in columns of `unfold`.
+
+    Shapes: input (N, C * kH * kW, L) or (C * kH * kW, L), output (N, C, *output_size) or without N.
+    Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
+    """
+    check_tensor("fold", "input", input)
+    check_float("fold", input)
+    size = size_pair("fold", "output_size", output_size)
+    windows = _windows("fold", size, kernel_size, dilation, padding, stride)
+    rows, L = math.prod(windows.kernel_size), math.prod(windows.output_size)
+    if input.ndim not in (2, 3) or input.shape[-2] % rows or input.shape[-1] != L:
+        raise RuntimeError(
+            f"fold: expected input (N, C * {rows}, {L}) for output_size={size}, but got "
+            f"{list(input.shape)}"
+        )
+    batch = input if input.ndim == 3 else input.unsqueeze(0)
+    shape = batch.shape[0], batch.shape[1] // rows, *size
+    output = Fold.apply(batch, shape=shape, windows=windows)
+    return output if input.ndim == 3 else output.squeeze(0)
+
+
+def _windows(
+    name: str, size: Sequence[int], kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> Windows:
+    """How windows slide over an image of that size."""
+    kernel_size = size_pair(name, "kernel_size", kernel_size)
+    dilation = size_pair(name, "dilation", dilation)
+    padding = size_pair(name, "padding", padding, minimum=0)
+    stride = size_pair(name, "stride", stride)
+    room = [
+        n + 2 * p - d * (k - 1) - 1
+        for n, k, d, p in zip(size, kernel_size, dilation, padding, strict=True)
+    ]
+    if min(room) < 0:
+        raise RuntimeError(
+            f"{name}: an image {tuple(size)} with kernel_size={kernel_size}, dilation={dilation}, "
+            f"padding={padding} has no room for a window"
+        )
+    output_size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
+    return Windows(kernel_size, dilation, padding, stride, output_size)
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """r^2 channels become one that is r times as high and wide, each giving one pixel of r x r.
+
+    Shapes: input (..., C r^2, H, W), output (..., C, H r, W r).
+    Raises: RuntimeError if r^2 does not divide the channels.
+
+    Source: Shi et al. 2016, arXiv:1609.05158.
+    """
+    r = _shuffle_factor("pixel_shuffle", "upscale_factor", input, upscale_factor)
+    *lead, channels, H, W = input.shape
+    if channels % r**2:
+        raise RuntimeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
+            f"of upscale_factor, but input.size(-3)={channels} is not divisible by {r**2}"
+        )
+    x = input.reshape(*lead, channels // r**2, r, r, H, W)
+    n = len(lead)
+    x = x.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)  # (..., C, H, r, W, r)
+    return x.reshape(*lead, channels // r**2, H * r, W * r)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """The reverse of pixel_shuffle. Shapes: input (..., C, H r, W r), output (..., C r^2, H, W)."""
+    r = _shuffle_factor("pixel_unshuffle", "downscale_factor", input, downscale_factor)
+    *lead, C, H, W = input.shape
+    if H % r or W % r:
+        raise RuntimeError(
+            f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but "
+            f"{(H, W)} is not divisible by {r}"
+        )
+    x = input.reshape(*lead, C, H // r, r, W // r, r)
+    n = len(lead)
+    x = x.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)  # (..., C, r, r, H, W)
+    return x.reshape(*lead, C * r**2, H // r, W // r)
+
+
+def _shuffle_factor(name: str, argument: str, input: Tensor, factor: int) -> int:
+    check_tensor(name, "input", input)
+    if input.ndim < 3:
+        raise RuntimeError(
+            f"{name} expects input to have at least 3 dimensions, but got input with "
+            f"{input.ndim} dimension(s)"
+        )
+    if as_int(factor, name, argument) < 1:
+        raise RuntimeError(f"{name} expects a positive {argument}, but got {factor}")
+    return factor
