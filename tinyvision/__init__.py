@@ -8,7 +8,6 @@ from tinyvision.creation import (
     arange,
     as_tensor,
     asarray,
-    bernoulli,
     empty,
     empty_like,
     eye,
@@ -17,6 +16,7 @@ from tinyvision.creation import (
     full_like,
     get_rng_state,
     linspace,
+    normal,
     ones,
     ones_like,
     rand,
@@ -51,8 +51,11 @@ from tinyvision.functions.joining import (
     concat,
     concatenate,
     einsum,
+    is_tensor,
     meshgrid,
     stack,
+    std_mean,
+    var_mean,
     where,
 )
 from tinyvision.functions.methods import *

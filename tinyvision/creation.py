@@ -249,12 +249,32 @@ def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None 
     return randn(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
 
 
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that input gives at each place, else 0."""
-    p = input._data
-    if p.dtype.kind != "f" or not ((p >= 0) & (p <= 1)).all():
-        raise RuntimeError("bernoulli: expected probabilities between 0 and 1")
-    return Tensor._from_op((stream(generator).random(p.shape) < p).astype(p.dtype))
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Sequence[int] | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal with mean and standard deviation, numbers or tensors; numbers need a size.
+
+    Raises: RuntimeError for a std that is negative, TypeError for numbers without a size.
+    """
+    given = [x for x in (mean, std) if isinstance(x, Tensor)]
+    if not given and size is None:
+        raise TypeError("normal: argument 'size' is needed where mean and std are numbers")
+    if given and size is not None:
+        raise TypeError("normal: argument 'size' is only for a mean and std that are numbers")
+    mean, std = (x._data if isinstance(x, Tensor) else x for x in (mean, std))
+    if (np.asarray(std) < 0).any():
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, but found {std}")
+    shape = np.broadcast_shapes(np.shape(mean), np.shape(std)) if given else tuple(size or ())
+    own = np.result_type(*[x._data.dtype for x in given]) if given else None
+    draws = stream(generator).standard_normal(shape, _float_dtype(dtype or own, "normal"))
+    return _make(np.asarray(draws * std + mean).astype(draws.dtype), device, requires_grad)
 
 
 def get_rng_state() -> Tensor:

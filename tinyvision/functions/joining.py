@@ -12,6 +12,7 @@ from tinyvision.dtypes import result_type
 from tinyvision.ops.matmul import Einsum
 from tinyvision.ops.shape import Cat, Stack
 from tinyvision.tensor import Tensor
+from tinyvision.tensor.base import require_tensor
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -137,3 +138,39 @@ def _common_dtype(tensors: list[Tensor]) -> np.dtype:
 def _numbers(value: Any) -> np.ndarray:
     array = np.asarray(value)
     return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+def var_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Variance and mean, see Tensor.var."""
+    return _with_mean("var_mean", input, Tensor.var, dim, unbiased, keepdim, correction)
+
+
+def std_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean, see Tensor.std."""
+    return _with_mean("std_mean", input, Tensor.std, dim, unbiased, keepdim, correction)
+
+
+def _with_mean(
+    name: str, input: Tensor, method: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any
+) -> tuple[Tensor, Tensor]:
+    spread = method(require_tensor(input, name), dim, unbiased, keepdim, correction=correction)
+    return spread, input.mean(None if isinstance(dim, bool) else dim, keepdim)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether obj is a Tensor."""
+    return isinstance(obj, Tensor)

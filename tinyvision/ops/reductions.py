@@ -173,6 +173,32 @@ class Cumsum(Op):
         return np.flip(np.cumsum(backwards, axis=ctx.dim), ctx.dim).reshape(grad_output.shape)
 
 
+class Cumprod(Op):
+    """y_i = x_0 * ... * x_i along `dim`.
+
+    dL/dx_k = y_{k-1} r_k with r_k = g_k + x_{k+1} r_{k+1}: the sum of g_i times the product of all
+    but x_k, made from the end, so that nothing is divided by an x that may be 0.
+    """
+
+    @staticmethod
+    @_quietly
+    def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
+        ctx.dim = dim
+        y = np.cumprod(np.atleast_1d(x), axis=dim, dtype=x.dtype).reshape(x.shape)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    @_quietly
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        x, y, g = (np.moveaxis(np.atleast_1d(a), ctx.dim, 0) for a in (*ctx.saved, grad_output))
+        rest = np.array(g)  # r_k
+        for k in range(len(x) - 2, -1, -1):
+            rest[k] += x[k + 1] * rest[k + 1]
+        rest[1:] *= y[:-1]
+        return np.moveaxis(rest, 0, ctx.dim).reshape(grad_output.shape)
+
+
 class Norm(Op):
     """y = (sum over dims of |x|^p)^(1/p); p = 0 counts nonzeros, +-inf are max |x| and min |x|.
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.dtypes import TORCH_NAMES
-from tinyvision.tensor.base import TensorBase, check_number
+from tinyvision.tensor.base import TensorBase, check_number, require_tensor
 
 
 class Comparison(TensorBase):
@@ -87,11 +87,18 @@ class Comparison(TensorBase):
         self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
     ) -> bool:
         """Whether |self - other| <= atol + rtol * |other| everywhere."""
+        return bool(self.isclose(other, rtol, atol, equal_nan)._data.all())
+
+    def isclose(
+        self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    ) -> Self:
+        """Where |self - other| <= atol + rtol * |other|."""
+        require_tensor(other, "isclose")
         if self._data.dtype != other._data.dtype:
             raise RuntimeError(
                 f"{TORCH_NAMES[self._data.dtype]} did not match {TORCH_NAMES[other._data.dtype]}"
             )
-        return bool(np.allclose(self._data, other._data, rtol, atol, equal_nan))
+        return self._plain(np.isclose(self._data, other._data, rtol, atol, equal_nan))
 
     # ---------------------------------------------------------------- logic
 

@@ -87,6 +87,19 @@ class LinearAlgebra(TensorBase):
             )
         return self.matmul(tensor)
 
+    def addmm(self, mat1: Self, mat2: Self, *, beta: float = 1, alpha: float = 1) -> Self:
+        """beta * self + alpha * (mat1 @ mat2); with beta = 0, self is not even looked at.
+
+        Raises: RuntimeError for shapes or dtypes that do not fit together.
+        """
+        product = require_tensor(mat1, "addmm").mm(mat2)
+        return _add_product("addmm", self, product, beta, alpha)
+
+    def baddbmm(self, batch1: Self, batch2: Self, *, beta: float = 1, alpha: float = 1) -> Self:
+        """beta * self + alpha * (batch1 @ batch2) for batches of matrices, see addmm."""
+        product = require_tensor(batch1, "baddbmm").bmm(batch2)
+        return _add_product("baddbmm", self, product, beta, alpha)
+
     def outer(self, vec2: Self) -> Self:
         """All products of the elements of two vectors: y[i, j] = self[i] * vec2[j]."""
         _check_ndim("outer", self, 1, "Expected 1-D argument self")
@@ -138,6 +151,23 @@ class LinearAlgebra(TensorBase):
         if self._data.ndim == 2:
             return Clone.apply(self.diagonal(diagonal))
         return DiagonalMatrix.apply(self, offset=as_int(diagonal, "diag", "diagonal"))
+
+
+def _add_product(name: str, tensor: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    dtype = product._data.dtype
+    if tensor._data.dtype != dtype:
+        raise RuntimeError(
+            f"{name}: self and mat2 must have the same dtype, but got {tensor._data.dtype} and "
+            f"{dtype}"
+        )
+    if dtype.kind != "f":  # as PyTorch does
+        beta, alpha = int(beta), int(alpha)
+    tensor = tensor.expand(product._data.shape)  # it may be broadcast, the product not
+    if beta == 0:  # not even NaN is looked at
+        tensor = tensor.masked_fill(tensor._plain(np.ones((), bool)), 0)
+    return (tensor if beta in (0, 1) else tensor * beta) + (
+        product if alpha == 1 else product * alpha
+    )
 
 
 def _operand(tensor: Any, other: Any) -> Any:

@@ -109,6 +109,11 @@ class Reductions(TensorBase):
             raise NotImplementedError("cumsum is not implemented for 'Bool'")
         return ops.Cumsum.apply(x, dim=dim)
 
+    def cumprod(self, dim: int, *, dtype: Any = None) -> Self:
+        """Running products: y_i = x_0 * ... * x_i along `dim`; int64 for integers and bools."""
+        dim = normalize_dim(dim, self._data.ndim, "cumprod")
+        return ops.Cumprod.apply(self._accumulable(dtype), dim=dim)
+
     def norm(
         self, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None
     ) -> Self:

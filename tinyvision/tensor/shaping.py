@@ -106,8 +106,13 @@ class Shaping(TensorBase):
             order[first], order[second] = order[second], order[first]
         return ops.Permute.apply(self, dims=tuple(order))
 
-    swapaxes = transpose
-    swapdims = transpose
+    def swapaxes(self, axis0: int, axis1: int) -> Self:
+        """Two dims exchanged: `transpose` by NumPy's name."""
+        return self.transpose(axis0, axis1)
+
+    def swapdims(self, dim0: int, dim1: int) -> Self:
+        """Two dims exchanged: another name of `transpose`."""
+        return self.transpose(dim0, dim1)
 
     def t(self) -> Self:
         """The transpose of a tensor of at most two dims."""

@@ -13,6 +13,7 @@ from tinyvision.engine.op import Node
 from tinyvision.ops.elementwise import Clone
 from tinyvision.printing import format_tensor
 from tinyvision.tensor.comparison import Comparison
+from tinyvision.tensor.counting import Counting
 from tinyvision.tensor.gradients import Gradients
 from tinyvision.tensor.indexing import Indexing
 from tinyvision.tensor.inplace import InPlace
@@ -29,6 +30,7 @@ class Tensor(
     Shaping,
     Indexing,
     LinearAlgebra,
+    Counting,
     InPlace,
     Gradients,
 ):

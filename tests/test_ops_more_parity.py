@@ -1,0 +1,179 @@
+"""Counting, running products, addmm and their like against PyTorch, errors included."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytestmark = pytest.mark.parity
+
+nan, inf = float("nan"), float("inf")
+
+
+def _flat(result):
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+def _outcome(library, call, arrays):
+    floats = [np.asarray(a).dtype.kind == "f" for a in arrays]
+    tensors = [library.tensor(a, requires_grad=f) for a, f in zip(arrays, floats, strict=True)]
+    try:
+        results = _flat(call(library, *tensors))
+    except Exception as error:
+        return type(error).__name__
+    if results[0].requires_grad:
+        total = sum((r * library.tensor(_cotangent(r))).sum() for r in results if r.requires_grad)
+        total.backward()
+        results += [t.grad for t in tensors if t.grad is not None]
+    return [(str(r.dtype).removeprefix("torch."), r.detach().numpy()) for r in results]
+
+
+def _cotangent(result):
+    return np.random.default_rng(7).standard_normal(tuple(result.shape))
+
+
+def _compare(call, *arrays):
+    ours, theirs = (_outcome(library, call, arrays) for library in (tv, torch))
+    if isinstance(ours, str) or isinstance(theirs, str):
+        assert ours == theirs
+        return
+    assert len(ours) == len(theirs)
+    for (dtype, actual), (expected_dtype, expected) in zip(ours, theirs, strict=True):
+        assert dtype == expected_dtype and actual.shape == expected.shape
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
+
+
+def _normal(*shape):
+    return np.random.default_rng(len(shape)).standard_normal(shape)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1, 2, 3])
+@pytest.mark.parametrize(
+    "x",
+    [
+        _normal(3, 4, 2),
+        np.array([[[2.0, 0.0], [3.0, 0.0], [0.0, 5.0], [-1.0, 2.0]]]),
+        np.arange(1, 9).reshape(2, 2, 2),
+        np.array([[True, False], [True, True]])[None],
+        np.zeros((2, 0, 3)),
+    ],
+)
+def test_cumprod_is_pytorchs(x, dim):
+    _compare(lambda lib, x: x.cumprod(dim), x)
+    _compare(lambda lib, x: lib.cumprod(x, dim, dtype=lib.float64), x)
+
+
+def test_cumprod_of_a_number_is_pytorchs():
+    _compare(lambda lib, x: lib.cumprod(x, 0), np.array(3.0))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5,), (3, 1), (1, 1), (), (2, 5), (1, 3, 5)])
+def test_addmm_is_pytorchs(shape):
+    arrays = _normal(*shape), _normal(3, 4), _normal(4, 5)
+    _compare(lambda lib, s, a, b: lib.addmm(s, a, b), *arrays)
+    _compare(lambda lib, s, a, b: s.addmm(a, b, beta=0.5, alpha=2), *arrays)
+
+
+def test_addmm_of_other_values_is_pytorchs():
+    _compare(lambda lib, s, a, b: s.addmm(a, b, beta=0), np.full((2, 2), nan), *[_normal(2, 2)] * 2)
+    ones = np.ones((2, 2), np.int64)
+    _compare(lambda lib, s, a, b: lib.addmm(s, a, b, beta=2, alpha=3), ones, ones, ones)
+    _compare(lambda lib, s, a, b: lib.addmm(s, a, b, beta=0.5), ones, ones, ones)
+    _compare(
+        lambda lib, s, a, b: lib.addmm(s, a, b), np.ones((2, 2), np.float32), *[_normal(2, 2)] * 2
+    )
+    _compare(lambda lib, s, a, b: lib.addmm(s, a, b), _normal(2, 2), _normal(2, 3), _normal(2, 2))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (3, 5), (1,), (2, 1, 5), (3, 3, 5)])
+def test_baddbmm_is_pytorchs(shape):
+    arrays = _normal(*shape), _normal(2, 3, 4), _normal(2, 4, 5)
+    _compare(lambda lib, s, a, b: lib.baddbmm(s, a, b), *arrays)
+    _compare(lambda lib, s, a, b: s.baddbmm(a, b, beta=0, alpha=-1), *arrays)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"dim": 1}, {"dim": (0, 2)}, {"dim": 1, "keepdim": True}, {"dim": -1, "correction": 0}],
+)
+@pytest.mark.parametrize("name", ["var_mean", "std_mean"])
+def test_spread_with_mean_is_pytorchs(name, options):
+    _compare(lambda lib, x: getattr(lib, name)(x, **options), _normal(3, 4, 2))
+    _compare(lambda lib, x: getattr(lib, name)(x, False), _normal(3, 4))
+    _compare(lambda lib, x: getattr(lib, name)(x), np.arange(4))
+
+
+UNIQUE = [
+    np.array([3, 1, 2, 3, 1]),
+    np.array([[1.5, -1.0], [nan, -1.0], [inf, nan]], np.float32),
+    np.array([[1, 2, 1], [3, 4, 3], [1, 2, 1]]),
+    np.array([True, False, True]),
+    np.zeros((0,)),
+    np.array(4),
+]
+
+
+@pytest.mark.parametrize("x", UNIQUE)
+def test_unique_is_pytorchs(x):
+    x = x if x.dtype.kind != "f" else x.astype(np.float64)
+
+    def call(lib, x, **options):
+        return lib.unique(x.detach(), **options)
+
+    _compare(call, x)
+    _compare(lambda lib, x: call(lib, x, return_inverse=True, return_counts=True), x)
+    _compare(lambda lib, x: call(lib, x, return_counts=True), x)
+    if x.ndim == 2 and x.dtype.kind == "i":
+        for dim in (0, 1, -1):
+            _compare(lambda lib, x, d=dim: call(lib, x, return_inverse=True, dim=d), x)
+        _compare(lambda lib, x: call(lib, x, dim=2), x)
+
+
+def test_bincount_is_pytorchs():
+    x = np.array([1, 3, 3, 0])
+    _compare(lambda lib, x: lib.bincount(x), x)
+    _compare(lambda lib, x: lib.bincount(x, minlength=6), x)
+    for dtype in (np.float32, np.float64, np.int64):
+        weights = np.array([1, 2, 4, 8], dtype)
+        _compare(lambda lib, x, w=weights: lib.bincount(x, lib.tensor(w)), x)
+    _compare(lambda lib, x: lib.bincount(x), np.array([], np.int64))
+    _compare(lambda lib, x: lib.bincount(x, minlength=-1), x)
+    for wrong in (np.array([-1]), np.array([1.0]), np.array([[1]])):
+        _compare(lambda lib, x: lib.bincount(x.detach()), wrong)
+    _compare(lambda lib, x: lib.bincount(x, lib.ones(3)), x)
+
+
+def test_isclose_is_pytorchs():
+    x, y = np.array([1.0, nan, inf, 2.0, 1.0]), np.array([1.000001, nan, inf, 2.1, -inf])
+    for equal_nan in (False, True):
+        _compare(lambda lib, x, y, e=equal_nan: lib.isclose(x, y, equal_nan=e), x, y)
+    _compare(lambda lib, x, y: lib.isclose(x, y), x, y.astype(np.float32))
+
+
+def test_multinomial_refuses_what_pytorch_refuses():
+    def call(lib, x, *arguments):
+        return lib.multinomial(x.detach(), *arguments) * 0
+
+    for weights, *arguments in [
+        ([0.5, 0.5], 2),
+        ([0.5, 0.5], 3),
+        ([0.5, 0.5], 3, True),
+        ([0.5, 0.5], 0),
+        ([0.0, 0.0], 1),
+        ([0.5, -0.5], 1),
+        ([0.5, nan], 1),
+        ([[1.0, 2.0], [0.0, 3.0]], 2, True),
+        ([[[1.0]]], 1),
+        (2.0, 1),
+    ]:
+        _compare(lambda lib, x, a=arguments: call(lib, x, *a), np.array(weights))
+
+
+def test_normal_refuses_what_pytorch_refuses():
+    for arguments in [(0.0, -1.0, (2,)), (0.0, 1.0, (2, 3))]:
+        _compare(lambda lib, a=arguments: lib.normal(*a, dtype=lib.float64) * 0)
+    _compare(lambda lib, m: lib.normal(m.detach(), 1.0) * 0, np.zeros((2, 3)))
+    _compare(lambda lib, m: lib.normal(m.detach(), m.detach() + 1) * 0, np.zeros((2, 3)))
+    _compare(lambda lib, s: lib.normal(2.0, s.detach()) * 0, np.ones(3, np.float32))
+    _compare(lambda lib, s: lib.normal(2.0, s.detach()) * 0, -np.ones(3))
