@@ -64,5 +64,6 @@ from tinyvision.printing import get_printoptions, printoptions, set_printoptions
 from tinyvision.random import Generator, default_generator, initial_seed, manual_seed
 from tinyvision.serialization import load, save
 from tinyvision.tensor import Tensor
+from tinyvision.weights import load_torch, load_weights, save_weights
 
 __version__ = "0.1.0"

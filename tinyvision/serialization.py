@@ -36,12 +36,9 @@ import json
 import math
 import os
 import re
-import secrets
-import stat
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,6 +46,7 @@ from numpy.lib import format as npy
 
 from tinyvision.creation import from_numpy
 from tinyvision.dtypes import SUPPORTED
+from tinyvision.files import replace_file
 from tinyvision.nn.parameter import Parameter
 from tinyvision.tensor import Tensor
 
@@ -90,7 +88,9 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: Any = Non
             f"than {MAX_STRUCTURE_BYTES}; put long lists of numbers into arrays"
         )
     if isinstance(f, (str, os.PathLike)):
-        _replace_file(Path(f), structure, encoder.arrays)
+        replace_file(
+            Path(f), lambda stream: _write_archive(stream, structure, encoder.arrays), "save"
+        )
     else:
         _check_binary_file(f, "save", "write")
         _write_archive(f, structure, encoder.arrays)
@@ -208,33 +208,6 @@ def _write_archive(stream: Any, structure: bytes, arrays: list[np.ndarray]) -> N
                 npy.write_array(member, array, version=(1, 0), allow_pickle=False)
         # A ZipInfo has no time in it: equal checkpoints are equal files, byte for byte.
         archive.writestr(zipfile.ZipInfo(_STRUCTURE), structure)
-
-
-def _replace_file(path: Path, structure: bytes, arrays: list[np.ndarray]) -> None:
-    """Write the archive to a new file, then put that in the place of `path` in one step."""
-    if path.exists() and not path.is_file():
-        # A device or pipe is written to, not replaced; and it only pretends that it can seek.
-        with open(path, "wb") as stream:
-            one_way = SimpleNamespace(write=stream.write, flush=stream.flush)
-            _write_archive(one_way, structure, arrays)
-        return
-    target = path.resolve()
-    if not target.parent.is_dir():
-        raise RuntimeError(f"save: parent directory {target.parent} does not exist")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(f"save: {target} is write-protected")
-    temporary = target.with_name(f".tinyvision-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as stream:
-            if target.exists():
-                os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
-            _write_archive(stream, structure, arrays)
-            # Otherwise a power cut could leave the new name with none of the new bytes.
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _check_binary_file(f: Any, name: str, method: str) -> None:
