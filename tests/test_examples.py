@@ -207,3 +207,22 @@ def assert_short_error(finished, expected):
     assert expected in finished.stderr
     assert "Traceback" not in finished.stderr
     assert "accuracy" not in finished.stdout
+
+
+def test_from_pytorch_runs_with_tinyvision_alone(tmp_path):
+    finished = run("from_pytorch", "--steps", "30", "--output", "new", cwd=tmp_path)
+    assert "now run it with the other --backend" in finished.stdout
+    losses = np.loadtxt(tmp_path / "new/from_pytorch_tinyvision.txt")
+    assert losses.shape == (30,) and losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parity
+def test_from_pytorch_is_the_same_program_in_both_libraries(tmp_path):
+    pytest.importorskip("torch")
+    run("from_pytorch", "--backend", "torch", "--steps", "50", cwd=tmp_path)
+    finished = run("from_pytorch", "--steps", "50", cwd=tmp_path)
+    ours, theirs = (
+        np.loadtxt(tmp_path / f"out/from_pytorch_{name}.txt") for name in ("tinyvision", "torch")
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5)
+    assert "largest relative difference over the first 50 steps" in finished.stdout
