@@ -42,6 +42,7 @@ OVER_ONE_DIM = {
 }
 ALONG = {
     "cumsum": lambda x, d: x.cumsum(d),
+    "cumprod": lambda x, d: x.cumprod(d),
     "sort": lambda x, d: x.sort(d),
     "sort_descending": lambda x, d: x.sort(d, descending=True),
     "topk": lambda x, d: x.topk(min(2, x.shape[d]) if x.ndim else 1, d),

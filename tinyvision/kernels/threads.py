@@ -26,7 +26,9 @@ from tinyvision.kernels.signals import give_and_spin, new_share, new_signal, sig
 _config: Any = numba.config
 _num_threads: int = _config.NUMBA_NUM_THREADS  # one per CPU
 _team: "_Team | None" = None
-_team_lock = threading.Lock()  # held by the thread whose job the team works on
+# Held by the thread whose job the team works on; that thread may take it again, should a Ctrl-C
+# have kept it from giving it back.
+_team_lock = threading.RLock()
 # Nanoseconds of work that are worth handing over to helpers, and worth waking them up.
 HAND_OVER, WAKE_UP = 12_000, 60_000
 _whole = new_share(0, 1)
@@ -187,7 +189,7 @@ def _stop_team() -> None:
 def _forget_team() -> None:
     """A forked child has none of its parent's threads, and starts its own."""
     global _team, _team_lock
-    _team, _team_lock = None, threading.Lock()
+    _team, _team_lock = None, threading.RLock()
 
 
 atexit.register(_stop_team)
