@@ -1,12 +1,15 @@
 """Train a vision transformer on CIFAR-10, colour images of 32 x 32 pixels in ten classes.
 
     python examples/cifar10_vit.py --data-dir data --download
+    python examples/cifar10_vit.py --data-dir data --recipe long             # twice the epochs
     python examples/cifar10_vit.py --data-dir data --download --model vit    # weaker, see below
 
 Transformers were made for much more data than 50,000 small images. The compact convolutional
 transformer (CCT) makes up for that: two convolutions with pooling make its tokens, and so bring
 along that neighbouring pixels belong together and that an object may be anywhere. The plain ViT
-has to learn both from the images, and is the weaker network on so few of them.
+has to learn both from the images, and is the weaker network on so few of them. The longer a network
+trains, the better it knows the training images by heart; the long recipe's net has more layers, and
+therefore also has rectangles of its images erased and layers skipped at random.
 
 At the end there are two pictures: how the training went, and which parts of an image count.
 """
@@ -23,7 +26,9 @@ from tinyvision.optim import lr_scheduler
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the training images
 
 
-def compact_transformer():
+def compact_transformer(recipe):
+    if recipe == "long":  # 4 layers
+        return models.cct_4_3x2_32(attention_dropout=0.0, stochastic_depth=0.1)
     # 8 x 8 tokens, 2 layers, 284,000 parameters; so small a net needs no dropout of any kind
     return models.cct_2_3x2_32(attention_dropout=0.0, stochastic_depth=0.0)
 
@@ -38,7 +43,9 @@ def plain_vit():
 def load_data(args):
     to_input = [data.ToTensor(), data.Normalize(MEAN, STD)]
     augment = [data.RandomCrop(32, padding=4), data.RandomHorizontalFlip()]
-    train_transform, test_transform = data.Compose(augment + to_input), data.Compose(to_input)
+    erase = [data.RandomErasing(p=0.25)] if args.recipe == "long" else []  # to 0, the mean
+    train_transform = data.Compose([*augment, *to_input, *erase])
+    test_transform = data.Compose(to_input)
     with common.short_errors():
         train = data.CIFAR10(args.data_dir, True, train_transform, download=args.download)
         test = data.CIFAR10(args.data_dir, False, test_transform, download=args.download)
@@ -71,13 +78,14 @@ def warm_up_then_cosine(optimizer, steps):
 def main():
     parser = common.options(__doc__, checkpoint="out/cifar10_vit.ckpt")
     parser.add_argument("--model", choices=["cct", "vit"], default="cct")
+    parser.add_argument("--recipe", choices=["short", "long"], default="short")
     parser.add_argument("--output", metavar="DIR", default="out", help="where pictures go")
     args = parser.parse_args()
-    common.start(args, epochs=30, batch_size=128, lr=0.0015)
+    common.start(args, epochs=60 if args.recipe == "long" else 30, batch_size=128, lr=0.0015)
     ctrl_c = common.CtrlC()
 
     train_loader, test_loader = load_data(args)
-    model = compact_transformer() if args.model == "cct" else plain_vit()
+    model = compact_transformer(args.recipe) if args.model == "cct" else plain_vit()
     optimizer = make_optimizer(model, args.lr)
     scheduler = warm_up_then_cosine(optimizer, args.epochs * len(train_loader))
     checkpoint = common.Checkpoint(

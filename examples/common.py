@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,8 @@ class Checkpoint:
         self.epoch = 0
         self.losses: list[float] = []
         self.accuracies: list[float] = []
+        self._seconds_before = 0.0  # of the runs that this one goes on with
+        self._started = time.perf_counter()
         self._parts = parts
         self._settings = {"example": Path(sys.argv[0]).stem}
         self._settings |= {name: value for name, value in vars(args).items() if name in SETTINGS}
@@ -121,6 +124,7 @@ class Checkpoint:
             "epoch": epoch,
             "losses": np.array(self.losses),
             "accuracies": np.array(self.accuracies),
+            "seconds": self.seconds(),
             "rng_state": tv.get_rng_state(),
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
         }
@@ -133,6 +137,10 @@ class Checkpoint:
         print(f"stopped in epoch {epoch + 1}, saved {self.path}", file=sys.stderr)
         print("to go on: the same command with --resume", file=sys.stderr)
         sys.exit(130)  # what shells report for a program ended by Ctrl-C
+
+    def seconds(self) -> float:
+        """What the run has taken so far, without the time it lay interrupted."""
+        return self._seconds_before + time.perf_counter() - self._started
 
     def mean_loss(self) -> Any:
         """The mean over the last epoch's steps, also those before an interruption."""
@@ -166,6 +174,7 @@ class Checkpoint:
         self.epoch = int(state["epoch"])
         self.losses = state["losses"].tolist()
         self.accuracies = state["accuracies"].tolist()
+        self._seconds_before = float(state["seconds"])
 
 
 def progress(loader: DataLoader, epoch: int, epochs: int) -> Iterable:

@@ -40,8 +40,13 @@ def possible() -> bool:
     return Figure is not None
 
 
-def training_curve(path: str, losses: Sequence[float], accuracies: Sequence[float]) -> None:
-    """The loss at each step and, below it, the test accuracy after each epoch."""
+def training_curve(
+    path: str, losses: Sequence[float], accuracies: Sequence[float], minutes: float | None = None
+) -> None:
+    """The loss at each step and, below it, the test accuracy after each epoch.
+
+    minutes: what all epochs took together, for a second scale.
+    """
     epochs = len(accuracies)
     with saved(path, 7, 6) as figure:
         above, below = figure.subplots(2, 1, sharex=True)
@@ -51,6 +56,10 @@ def training_curve(path: str, losses: Sequence[float], accuracies: Sequence[floa
         below.set(title="Test accuracy", xlabel="epoch", ylabel="%")
         below.grid(alpha=0.3)
         below.spines[["top", "right"]].set_visible(False)
+        if minutes is not None:
+            per_epoch = minutes / epochs
+            scale = (lambda epoch: epoch * per_epoch, lambda minute: minute / per_epoch)
+            below.secondary_xaxis(-0.3, functions=scale).set_xlabel("minutes")
 
 
 def draw_losses(axes: Any, losses: Sequence[float], epochs: int, name: str = "") -> None:

@@ -13,7 +13,9 @@ PACKAGE = Path(tinyvision.__file__).parent
 FLOORS = {
     "kernels": 0,
     "checks": 0,
+    "devices": 0,
     "dtypes": 0,
+    "missing": 0,
     "random": 0,
     "hooks": 0,
     "printing": 0,

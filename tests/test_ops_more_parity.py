@@ -177,3 +177,67 @@ def test_normal_refuses_what_pytorch_refuses():
     _compare(lambda lib, m: lib.normal(m.detach(), m.detach() + 1) * 0, np.zeros((2, 3)))
     _compare(lambda lib, s: lib.normal(2.0, s.detach()) * 0, np.ones(3, np.float32))
     _compare(lambda lib, s: lib.normal(2.0, s.detach()) * 0, -np.ones(3))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: x.clamp_min(0.1) + lib.clamp_max(x, 0.3),
+        lambda lib, x: lib.frac(x * 3),
+        lambda lib, x: lib.logit(x.abs() / 4),
+        lambda lib, x: lib.logit(x, eps=0.1),
+        lambda lib, x: lib.addcmul(x, x.exp(), x, value=0.5),
+        lambda lib, x: lib.addcdiv(x, x, 3 + x.square(), value=2),
+        lambda lib, x: lib.nan_to_num(x / 0).clamp(-9, 9),
+        lambda lib, x: lib.nan_to_num(x.log(), nan=2.0, posinf=1, neginf=-1),
+        lambda lib, x: x.transpose(0, 1).ravel(),
+        lambda lib, x: lib.flipud(x),
+        lambda lib, x: lib.fliplr(x),
+        lambda lib, x: lib.rot90(x),
+        lambda lib, x: lib.rot90(x, -1, (-1, 0)),
+        lambda lib, x: lib.rot90(x, 2, [1, 0]),
+        lambda lib, x: lib.rot90(x, 4, (0, 1)),
+        lambda lib, x: lib.rot90(x, 1, (1, 1)),
+        lambda lib, x: lib.trace(x),
+        lambda lib, x: lib.diff(x),
+        lambda lib, x: lib.diff(x, n=3, dim=0),
+        lambda lib, x: lib.diff(x > 0, n=2),
+        lambda lib, x: lib.hstack([x, 2 * x]),
+        lambda lib, x: lib.vstack([x, x.exp()]),
+        lambda lib, x: lib.moveaxis(x, 0, -1),
+        lambda lib, x: x.argwhere(),
+        lambda lib, x: x.new_zeros(2, 3),
+        lambda lib, x: x.new_ones((2, 3), dtype=lib.int64),
+        lambda lib, x: x.new_full((2,), 7),
+        lambda lib, x: x.new_tensor([[1, 2], [3, 4]]),
+        lambda lib, x: (x * 100).short(),
+        lambda lib, x: (x.abs() * 100).byte(),
+        lambda lib, x: lib.greater_equal(x, 0.5),
+        lambda lib, x: lib.true_divide(x.multiply(2), 3).subtract(1).negative().absolute(),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 1), (1, 0), (2, 3, 2), (4,), ()])
+def test_compositions_match_pytorch(call, shape):
+    _compare(call, _normal(*shape))
+
+
+TWINS = [
+    "abs_", "ceil_", "clip_", "cos_", "cumsum_", "exp_", "expm1_", "floor_", "log1p_", "neg_",
+    "pow_", "reciprocal_", "relu_", "remainder_", "round_", "rsqrt_", "sigmoid_", "sin_", "sqrt_",
+    "square_", "tanh_", "tril_", "triu_", "trunc_", "clamp_min_", "clamp_max_", "log_",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_inplace_twins_match_pytorch(name):
+    argument = {"pow_": [2.5], "remainder_": [0.3], "clamp_max_": [1.0], "clip_": [0.5, 1.5]}
+    arguments = argument.get(name, [1.0] if name == "clamp_min_" else [])
+    arguments = [0] if name == "cumsum_" else arguments
+
+    def call(lib, x):
+        y = x * 1
+        z = getattr(y, name)(*arguments)
+        assert z is y
+        return y
+
+    _compare(call, np.abs(_normal(3, 4)) + 0.1)

@@ -3,7 +3,11 @@
 The API is PyTorch's: `import tinyvision as tv`, `from tinyvision import nn, optim, data`.
 """
 
-from tinyvision import autograd, data, models, nn, optim
+from typing import TYPE_CHECKING
+
+from numpy import e, finfo, iinfo, inf, nan, newaxis, pi
+
+from tinyvision import autograd, data, missing, models, nn, optim
 from tinyvision.creation import (
     arange,
     as_tensor,
@@ -30,8 +34,9 @@ from tinyvision.creation import (
     zeros,
     zeros_like,
 )
+from tinyvision.devices import accelerator, backends, cuda, device, mps
 from tinyvision.dtypes import bool_ as bool
-from tinyvision.dtypes import float32, float64, int8, int16, int32, int64, uint8
+from tinyvision.dtypes import float32, float64, get_default_dtype, int8, int16, int32, int64, uint8
 from tinyvision.dtypes import float32 as float
 from tinyvision.dtypes import float64 as double
 from tinyvision.dtypes import int32 as int
@@ -51,11 +56,13 @@ from tinyvision.functions.joining import (
     concat,
     concatenate,
     einsum,
+    hstack,
     is_tensor,
     meshgrid,
     stack,
     std_mean,
     var_mean,
+    vstack,
     where,
 )
 from tinyvision.functions.methods import *
@@ -67,3 +74,6 @@ from tinyvision.tensor import Tensor
 from tinyvision.weights import load_torch, load_weights, save_weights
 
 __version__ = "0.1.0"
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision")

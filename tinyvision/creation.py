@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyvision import random
 from tinyvision.checks import as_int, sizes_from
+from tinyvision.devices import require_cpu
 from tinyvision.dtypes import SUPPORTED, TORCH_NAMES, as_dtype, float32, int64
 from tinyvision.random import Generator, stream
 from tinyvision.tensor import Tensor
@@ -33,7 +34,7 @@ def tensor(
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor; an array shares its memory and a tensor is returned itself."""
-    _check_device(device)
+    require_cpu(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
     if not isinstance(data, np.ndarray):
@@ -291,16 +292,11 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 def _make(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
-    _check_device(device)
+    require_cpu(device)
     result = Tensor._from_op(array)
     if requires_grad:
         result.requires_grad = True
     return result
-
-
-def _check_device(device: Any) -> None:
-    if device is not None and str(device) != "cpu":
-        raise RuntimeError(f"expected device 'cpu', the only one there is, got {device!r}")
 
 
 def _sizes(size: Sequence[Any], name: str) -> tuple[int, ...]:

@@ -55,6 +55,11 @@ def as_dtype(dtype: Any) -> np.dtype:
     return found
 
 
+def get_default_dtype() -> np.dtype:
+    """What Python's floats become: float32."""
+    return float32
+
+
 def is_floating_point(dtype: np.dtype) -> bool:
     """Whether values of this dtype can carry gradients."""
     return dtype.kind == "f"

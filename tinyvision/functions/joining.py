@@ -63,6 +63,18 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return Stack.apply(*[t._to_dtype(dtype) for t in listed], dim=dim)
 
 
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors side by side: vectors along dim 0, all others along dim 1."""
+    listed = [t.reshape(1) if t.ndim == 0 else t for t in _as_tensors(tensors, "hstack")]
+    return cat(listed, dim=0 if listed[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors below each other: vectors as rows, all others along dim 0."""
+    listed = _as_tensors(tensors, "vstack")
+    return cat([t.reshape(1, -1) if t.ndim < 2 else t for t in listed], dim=0)
+
+
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """Input where condition holds, elsewhere other; alone, the indices where it holds."""
     if input is None and other is None:

@@ -4,6 +4,9 @@ Read `tree.py` and `module.py` first; a layer is then a constructor and one call
 `nn.functional`.
 """
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.nn import functional, init, utils
 from tinyvision.nn.activation import (
     ELU,
@@ -72,3 +75,6 @@ from tinyvision.nn.vision import (
     Upsample,
     ZeroPad2d,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.nn")

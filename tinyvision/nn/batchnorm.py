@@ -11,10 +11,11 @@ from typing import Any
 import tinyvision.nn.functional as F
 from tinyvision.checks import as_int
 from tinyvision.creation import tensor, zeros
+from tinyvision.devices import require_cpu
 from tinyvision.dtypes import int64
 from tinyvision.nn import init
 from tinyvision.nn.module import Module
-from tinyvision.nn.parameter import check_device, new_parameter
+from tinyvision.nn.parameter import new_parameter
 from tinyvision.tensor import Tensor
 
 
@@ -44,7 +45,7 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        check_device(device)
+        require_cpu(device)
         for name, wanted in (("weight", affine), ("bias", affine and bias)):
             parameter = new_parameter(num_features, dtype=dtype, device=device) if wanted else None
             self.register_parameter(name, parameter)

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinyvision import devices
 from tinyvision.dtypes import as_dtype, float32, float64
 from tinyvision.hooks import RemovableHandle
 from tinyvision.nn.backward_hooks import WatchedCall
-from tinyvision.nn.parameter import check_device
 from tinyvision.nn.state_dict import _IncompatibleKeys, collect_state, load_state
 from tinyvision.nn.tree import ModuleTree
 from tinyvision.tensor import Tensor
@@ -186,11 +186,11 @@ class Module(ModuleTree):
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype = arg.dtype
-            elif isinstance(arg, str):
+            elif isinstance(arg, str | devices.device):
                 device = arg
             elif arg is not None:
                 dtype = arg
-        check_device(device)
+        devices.require_cpu(device)
         return self if dtype is None else self._convert(as_dtype(dtype))
 
     def float(self) -> Self:
@@ -204,6 +204,10 @@ class Module(ModuleTree):
     def cpu(self) -> Self:
         """Self, which is already there."""
         return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raises NotImplementedError: there is no such device."""
+        return self.to("cuda" if device is None else device)
 
     def _convert(self, dtype: np.dtype) -> Self:
         if dtype.kind != "f":

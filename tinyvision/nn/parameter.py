@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyvision.creation import empty
+from tinyvision.devices import require_cpu
 from tinyvision.tensor import Tensor
 
 
@@ -41,11 +42,5 @@ def new_parameter(*size: int, dtype: Any, device: Any) -> Parameter:
 
     Raises: NotImplementedError for a device other than "cpu", RuntimeError for negative sizes.
     """
-    check_device(device)
+    require_cpu(device)
     return Parameter(empty(*size, dtype=dtype))
-
-
-def check_device(device: Any) -> None:
-    """Refuse the `device` argument of a layer unless it is the only device there is."""
-    if device is not None and str(device) != "cpu":
-        raise NotImplementedError(f"device={device!r} is not supported; the only device is 'cpu'")

@@ -6,6 +6,7 @@ tensor's memory, and, if it is being recorded, give the tensor the result's hist
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -15,7 +16,24 @@ from tinyvision.ops.elementwise import Clone
 from tinyvision.ops.indexing import SetItem, assign_item, convert_index
 from tinyvision.ops.shape import Overwrite
 from tinyvision.random import Generator, stream
+from tinyvision.tensor.arithmetic import Arithmetic
 from tinyvision.tensor.base import TensorBase, check_number
+from tinyvision.tensor.compositions import Compositions
+from tinyvision.tensor.linalg import LinearAlgebra
+from tinyvision.tensor.pointwise import Pointwise
+from tinyvision.tensor.reductions import Reductions
+
+
+def _twin_of(method: Callable) -> Callable:
+    """The method that does the same in place; what it is given may need gradients too."""
+
+    @functools.wraps(method)
+    def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._in_place(lambda x: method(x, *args, **kwargs), *args, *kwargs.values())
+
+    in_place.__name__ = f"{method.__name__}_"
+    in_place.__doc__ = f"The same as {method.__name__}, in place: {method.__doc__}"
+    return in_place
 
 
 class InPlace(TensorBase):
@@ -130,9 +148,7 @@ class InPlace(TensorBase):
         """self /= other."""
         return self._in_place(lambda x: x.div(other, rounding_mode=rounding_mode), other)
 
-    def pow_(self, exponent: Any) -> Self:
-        """self **= exponent."""
-        return self._in_place(lambda x: x.pow(exponent), exponent)
+    pow_ = _twin_of(Arithmetic.pow)
 
     def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self += value * tensor1 * tensor2."""
@@ -146,37 +162,32 @@ class InPlace(TensorBase):
         """self += weight * (end - self)."""
         return self._in_place(lambda x: x.lerp(end, weight), end, weight)
 
-    def clamp_(self, min: Any = None, max: Any = None) -> Self:
-        """Limit the values to [min, max]."""
-        return self._in_place(lambda x: x.clamp(min, max), min, max)
-
-    def neg_(self) -> Self:
-        """Change the sign."""
-        return self._in_place(lambda x: x.neg())
-
-    def abs_(self) -> Self:
-        """Drop the sign."""
-        return self._in_place(lambda x: x.abs())
-
-    def exp_(self) -> Self:
-        """Exponentiate."""
-        return self._in_place(lambda x: x.exp())
-
-    def sqrt_(self) -> Self:
-        """Take the square root."""
-        return self._in_place(lambda x: x.sqrt())
-
-    def relu_(self) -> Self:
-        """Replace negative values by 0."""
-        return self._in_place(lambda x: x.relu())
-
-    def sigmoid_(self) -> Self:
-        """Apply the logistic function."""
-        return self._in_place(lambda x: x.sigmoid())
-
-    def tanh_(self) -> Self:
-        """Apply the hyperbolic tangent."""
-        return self._in_place(lambda x: x.tanh())
+    clamp_ = clip_ = _twin_of(Arithmetic.clamp)
+    neg_ = _twin_of(Pointwise.neg)
+    abs_ = _twin_of(Pointwise.abs)
+    square_ = _twin_of(Pointwise.square)
+    floor_ = _twin_of(Pointwise.floor)
+    ceil_ = _twin_of(Pointwise.ceil)
+    round_ = _twin_of(Pointwise.round)
+    trunc_ = _twin_of(Pointwise.trunc)
+    exp_ = _twin_of(Pointwise.exp)
+    expm1_ = _twin_of(Pointwise.expm1)
+    log_ = _twin_of(Pointwise.log)
+    log1p_ = _twin_of(Pointwise.log1p)
+    sqrt_ = _twin_of(Pointwise.sqrt)
+    rsqrt_ = _twin_of(Pointwise.rsqrt)
+    reciprocal_ = _twin_of(Pointwise.reciprocal)
+    sin_ = _twin_of(Pointwise.sin)
+    cos_ = _twin_of(Pointwise.cos)
+    relu_ = _twin_of(Pointwise.relu)
+    sigmoid_ = _twin_of(Pointwise.sigmoid)
+    tanh_ = _twin_of(Pointwise.tanh)
+    clamp_min_ = _twin_of(Compositions.clamp_min)
+    clamp_max_ = _twin_of(Compositions.clamp_max)
+    remainder_ = _twin_of(Arithmetic.remainder)
+    tril_ = _twin_of(LinearAlgebra.tril)
+    triu_ = _twin_of(LinearAlgebra.triu)
+    cumsum_ = _twin_of(Reductions.cumsum)
 
     def masked_fill_(self, mask: Any, value: Any) -> Self:
         """Set the values where mask holds."""

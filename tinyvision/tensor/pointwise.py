@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 from tinyvision.ops import elementwise as ew
 from tinyvision.tensor.arithmetic import Arithmetic
+
+
+def _method(name: str, rule: ew.Rule, meaning: str) -> Callable[[Any], Any]:
+    def method(self: Any) -> Any:
+        return self._unary(rule)
+
+    method.__name__, method.__qualname__, method.__doc__ = name, f"Tensor.{name}", meaning
+    return method
 
 
 class Pointwise(Arithmetic):
@@ -31,113 +40,33 @@ class Pointwise(Arithmetic):
         """-x."""
         return -self
 
-    def abs(self) -> Self:
-        """|x|; the gradient at 0 is 0."""
-        return self._unary(ew.ABS)
-
-    def sign(self) -> Self:
-        """-1, 0 or 1."""
-        return self._unary(ew.SIGN)
-
-    def square(self) -> Self:
-        """x^2."""
-        return self._unary(ew.SQUARE)
-
-    def relu(self) -> Self:
-        """max(x, 0)."""
-        return self._unary(ew.RELU)
-
-    def floor(self) -> Self:
-        """The largest integer not above x."""
-        return self._unary(ew.FLOOR)
-
-    def ceil(self) -> Self:
-        """The smallest integer not below x."""
-        return self._unary(ew.CEIL)
-
-    def trunc(self) -> Self:
-        """x without its fraction."""
-        return self._unary(ew.TRUNC)
-
-    def exp(self) -> Self:
-        """e^x."""
-        return self._unary(ew.EXP)
-
-    def expm1(self) -> Self:
-        """e^x - 1, accurate near 0."""
-        return self._unary(ew.EXPM1)
-
-    def log(self) -> Self:
-        """The natural logarithm."""
-        return self._unary(ew.LOG)
-
-    def log2(self) -> Self:
-        """The logarithm to base 2."""
-        return self._unary(ew.LOG2)
-
-    def log10(self) -> Self:
-        """The logarithm to base 10."""
-        return self._unary(ew.LOG10)
-
-    def log1p(self) -> Self:
-        """log(1 + x), accurate near 0."""
-        return self._unary(ew.LOG1P)
-
-    def sqrt(self) -> Self:
-        """The square root."""
-        return self._unary(ew.SQRT)
-
-    def rsqrt(self) -> Self:
-        """1 / sqrt(x)."""
-        return self._unary(ew.RSQRT)
-
-    def reciprocal(self) -> Self:
-        """1 / x."""
-        return self._unary(ew.RECIPROCAL)
-
-    def sin(self) -> Self:
-        """The sine."""
-        return self._unary(ew.SIN)
-
-    def cos(self) -> Self:
-        """The cosine."""
-        return self._unary(ew.COS)
-
-    def tan(self) -> Self:
-        """The tangent."""
-        return self._unary(ew.TAN)
-
-    def asin(self) -> Self:
-        """The inverse sine."""
-        return self._unary(ew.ASIN)
-
-    def acos(self) -> Self:
-        """The inverse cosine."""
-        return self._unary(ew.ACOS)
-
-    def atan(self) -> Self:
-        """The inverse tangent."""
-        return self._unary(ew.ATAN)
-
-    def sinh(self) -> Self:
-        """The hyperbolic sine."""
-        return self._unary(ew.SINH)
-
-    def cosh(self) -> Self:
-        """The hyperbolic cosine."""
-        return self._unary(ew.COSH)
-
-    def tanh(self) -> Self:
-        """The hyperbolic tangent."""
-        return self._unary(ew.TANH)
-
-    def sigmoid(self) -> Self:
-        """1 / (1 + e^-x)."""
-        return self._unary(ew.SIGMOID)
-
-    def erf(self) -> Self:
-        """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x."""
-        return self._unary(ew.ERF)
+    abs = _method("abs", ew.ABS, "|x|; the gradient at 0 is 0.")
+    sign = _method("sign", ew.SIGN, "-1, 0 or 1.")
+    square = _method("square", ew.SQUARE, "x^2.")
+    relu = _method("relu", ew.RELU, "max(x, 0).")
+    floor = _method("floor", ew.FLOOR, "The largest integer not above x.")
+    ceil = _method("ceil", ew.CEIL, "The smallest integer not below x.")
+    trunc = _method("trunc", ew.TRUNC, "x without its fraction.")
+    exp = _method("exp", ew.EXP, "e^x.")
+    expm1 = _method("expm1", ew.EXPM1, "e^x - 1, accurate near 0.")
+    log = _method("log", ew.LOG, "The natural logarithm.")
+    log2 = _method("log2", ew.LOG2, "The logarithm to base 2.")
+    log10 = _method("log10", ew.LOG10, "The logarithm to base 10.")
+    log1p = _method("log1p", ew.LOG1P, "log(1 + x), accurate near 0.")
+    sqrt = _method("sqrt", ew.SQRT, "The square root.")
+    rsqrt = _method("rsqrt", ew.RSQRT, "1 / sqrt(x).")
+    reciprocal = _method("reciprocal", ew.RECIPROCAL, "1 / x.")
+    sin = _method("sin", ew.SIN, "The sine.")
+    cos = _method("cos", ew.COS, "The cosine.")
+    tan = _method("tan", ew.TAN, "The tangent.")
+    asin = _method("asin", ew.ASIN, "The inverse sine.")
+    acos = _method("acos", ew.ACOS, "The inverse cosine.")
+    atan = _method("atan", ew.ATAN, "The inverse tangent.")
+    sinh = _method("sinh", ew.SINH, "The hyperbolic sine.")
+    cosh = _method("cosh", ew.COSH, "The hyperbolic cosine.")
+    tanh = _method("tanh", ew.TANH, "The hyperbolic tangent.")
+    sigmoid = _method("sigmoid", ew.SIGMOID, "1 / (1 + e^-x).")
+    erf = _method("erf", ew.ERF, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.")
 
     def round(self, *, decimals: int = 0) -> Self:
         """x rounded to `decimals` places, halves to the even neighbour."""

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tinyvision import devices, missing
 from tinyvision.checks import normalize_dim
 from tinyvision.dtypes import as_dtype, float32, is_floating_point
 from tinyvision.engine.op import Node
 from tinyvision.ops.elementwise import Clone
 from tinyvision.printing import format_tensor
-from tinyvision.tensor.comparison import Comparison
+from tinyvision.tensor.compositions import Compositions
 from tinyvision.tensor.counting import Counting
 from tinyvision.tensor.gradients import Gradients
-from tinyvision.tensor.indexing import Indexing
 from tinyvision.tensor.inplace import InPlace
-from tinyvision.tensor.linalg import LinearAlgebra
-from tinyvision.tensor.pointwise import Pointwise
-from tinyvision.tensor.reductions import Reductions
-from tinyvision.tensor.shaping import Shaping
 
 
-class Tensor(
-    Pointwise,
-    Comparison,
-    Reductions,
-    Shaping,
-    Indexing,
-    LinearAlgebra,
-    Counting,
-    InPlace,
-    Gradients,
-):
+class Tensor(Compositions, Counting, InPlace, Gradients):
     """An n-dimensional array that can remember how it was computed.
 
     Made by `tinyvision.tensor(...)` and its siblings; `Tensor(data)` is float32, as in PyTorch.
     """
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:
+        __getattr__ = missing.names("tinyvision.Tensor")
 
     def __init__(self, data: Any = ()) -> None:
         if isinstance(data, int):
@@ -73,9 +62,14 @@ class Tensor(
         return self._data.ndim
 
     @property
-    def device(self) -> str:
-        """Always "cpu"."""
-        return "cpu"
+    def device(self) -> devices.device:
+        """Always device("cpu")."""
+        return devices.CPU
+
+    @property
+    def is_cuda(self) -> Any:
+        """Always False."""
+        return False
 
     @property
     def itemsize(self) -> int:
@@ -165,7 +159,14 @@ class Tensor(
         """The values as nested lists of Python numbers."""
         return self._data.tolist()
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Self:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        copy: bool = False,
+    ) -> Self:
         """Self in another dtype; the only device is "cpu".
 
         `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work.
@@ -173,12 +174,11 @@ class Tensor(
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype = arg._data.dtype
-            elif isinstance(arg, str):
+            elif isinstance(arg, str | devices.device):
                 device = arg
             elif arg is not None:
                 dtype = arg
-        if device is not None and str(device) != "cpu":
-            raise RuntimeError(f"to: expected device 'cpu', the only one there is, got {device!r}")
+        devices.require_cpu(device)
         result = self if dtype is None else self._to_dtype(as_dtype(dtype))
         return result.clone() if copy and result is self else result
 
@@ -206,9 +206,21 @@ class Tensor(
         """Self as bool: whether values are nonzero."""
         return self.to(np.bool_)
 
+    def short(self) -> Self:
+        """Self as int16."""
+        return self.to(np.int16)
+
+    def byte(self) -> Self:
+        """Self as uint8."""
+        return self.to(np.uint8)
+
     def cpu(self) -> Self:
         """Self, which is already there."""
         return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raises NotImplementedError: there is no such device."""
+        return self.to("cuda" if device is None else device)
 
     def clone(self) -> Self:
         """A copy with its own memory; gradients flow through it."""

@@ -1,5 +1,8 @@
 """Functions of neural networks, as in torch.nn.functional: checked, then one operation each."""
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.nn.functional.activation import (
     elu,
     gelu,
@@ -65,3 +68,6 @@ from tinyvision.nn.functional.vision import (
     pixel_unshuffle,
     unfold,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.nn.functional")

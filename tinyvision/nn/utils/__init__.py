@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyvision import missing
 from tinyvision.engine.modes import no_grad
 from tinyvision.functions.joining import cat
 from tinyvision.tensor import Tensor
@@ -96,3 +98,7 @@ def _total_norm(grads: list[Tensor], norm_type: float) -> float:
     with np.errstate(all="ignore"):
         norms = [np.linalg.norm(g._data.reshape(-1), norm_type) for g in grads]
         return float(np.linalg.norm(np.array(norms, np.float64), norm_type)) if norms else 0.0
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.nn.utils")

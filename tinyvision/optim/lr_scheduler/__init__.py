@@ -1,5 +1,8 @@
 """Learning-rate schedulers: each `step()` gives every parameter group its next lr."""
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.optim.lr_scheduler.base import LRScheduler
 from tinyvision.optim.lr_scheduler.one_cycle import OneCycleLR
 from tinyvision.optim.lr_scheduler.plateau import ReduceLROnPlateau
@@ -15,3 +18,6 @@ from tinyvision.optim.lr_scheduler.simple import (
     StepLR,
 )
 from tinyvision.optim.lr_scheduler.warm_restarts import CosineAnnealingWarmRestarts
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.optim.lr_scheduler")

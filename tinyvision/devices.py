@@ -1,0 +1,86 @@
+"""Devices as PyTorch has them on a machine without accelerators: the CPU is the only one.
+
+Programs ask `cuda.is_available()` and the like, are told no, and go on with `device("cpu")`. Other
+devices can be named, but nothing can be put there.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+_TYPES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "meta")
+
+
+class device:  # noqa: N801 - PyTorch's name
+    """A device's type and, where there are several of one type, its index: device("cuda:1").
+
+    Raises: RuntimeError for a type that PyTorch does not know either, or an index that is none.
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: Any, index: int | None = None) -> None:
+        if not isinstance(type, str | device):
+            raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
+        name, colon, number = str(type).partition(":")
+        if name not in _TYPES:
+            expected = ", ".join(_TYPES)
+            raise RuntimeError(f"Expected one of {expected} device type at start of {str(type)!r}")
+        if colon and (index is not None or not number.isdecimal()):
+            raise RuntimeError(f"Invalid device string: {str(type)!r}")
+        self.type = name
+        self.index = int(number) if colon else index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{index})"
+
+
+CPU = device("cpu")
+
+
+def require_cpu(where: Any) -> None:
+    """Check a `device` argument; None is the CPU.
+
+    Raises: NotImplementedError for another device.
+    """
+    if where is not None and device(where).type != "cpu":
+        raise NotImplementedError(f"device={str(where)!r} is not supported; the only device is 'cpu'")
+
+
+def _no() -> bool:
+    """What was asked for is not there."""
+    return False
+
+
+def _none() -> int:
+    """How many there are."""
+    return 0
+
+
+def _seed(seed: int) -> None:
+    """Seeds generators that are not there, which PyTorch also does in silence."""
+
+
+cuda = SimpleNamespace(
+    is_available=_no, device_count=_none, manual_seed=_seed, manual_seed_all=_seed
+)
+mps = SimpleNamespace(is_available=_no, device_count=_none, manual_seed=_seed)
+accelerator = SimpleNamespace(
+    is_available=_no, device_count=_none, current_accelerator=lambda: None
+)
+# The flags are for a library that is not there; programs set them.
+backends = SimpleNamespace(
+    cudnn=SimpleNamespace(is_available=_no, enabled=False, benchmark=False, deterministic=False),
+    mps=SimpleNamespace(is_available=_no, is_built=_no),
+)

@@ -1,0 +1,147 @@
+"""Methods that are compositions of others, written as such, and other names for some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from tinyvision.checks import normalize_dim, sizes_from
+from tinyvision.devices import require_cpu
+from tinyvision.dtypes import as_dtype
+from tinyvision.ops.elementwise import Clone
+from tinyvision.tensor.arithmetic import Arithmetic
+from tinyvision.tensor.comparison import Comparison
+from tinyvision.tensor.indexing import Indexing
+from tinyvision.tensor.linalg import LinearAlgebra
+from tinyvision.tensor.pointwise import Pointwise
+from tinyvision.tensor.reductions import Reductions
+from tinyvision.tensor.shaping import Shaping
+
+
+class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearAlgebra):
+    """Methods that need no formula of their own."""
+
+    __slots__ = ()
+
+    absolute = Pointwise.abs
+    negative = Pointwise.neg
+    multiply = Arithmetic.mul
+    subtract = Arithmetic.sub
+    divide = true_divide = Arithmetic.div
+    less, less_equal = Comparison.lt, Comparison.le
+    greater, greater_equal = Comparison.gt, Comparison.ge
+    not_equal = Comparison.ne
+    moveaxis = Shaping.movedim
+    argwhere = Indexing.nonzero
+
+    def clamp_min(self, min: Any) -> Self:
+        """max(x, min)."""
+        return self.clamp(min=min)
+
+    def clamp_max(self, max: Any) -> Self:
+        """min(x, max)."""
+        return self.clamp(max=max)
+
+    def frac(self) -> Self:
+        """What trunc leaves: x - trunc(x)."""
+        return self - self.trunc()
+
+    def logit(self, eps: float | None = None) -> Self:
+        """log(x / (1 - x)), the inverse of sigmoid; eps keeps x in [eps, 1 - eps]."""
+        x = self if eps is None else self.clamp(eps, 1 - eps)
+        return (x / (1 - x)).log()
+
+    def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
+        """self + value * tensor1 * tensor2."""
+        return self + value * tensor1 * tensor2
+
+    def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
+        """self + value * tensor1 / tensor2."""
+        return self + value * tensor1 / tensor2
+
+    def nan_to_num(
+        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    ) -> Self:
+        """NaN as `nan`, infinities as `posinf` and `neginf`, or the dtype's extreme values."""
+        if self._data.dtype.kind != "f":
+            return Clone.apply(self)
+        limits = np.finfo(self._data.dtype)
+        high = float(limits.max) if posinf is None else posinf
+        low = float(limits.min) if neginf is None else neginf
+        finite = self.masked_fill(self.isnan(), nan).masked_fill(self.eq(np.inf), high)
+        return finite.masked_fill(self.eq(-np.inf), low)
+
+    def ravel(self) -> Self:
+        """All values as one dim; a view if possible."""
+        return self.reshape(-1)
+
+    def flipud(self) -> Self:
+        """Rows from last to first."""
+        return self._with_dims("flipud", 1).flip(0)
+
+    def fliplr(self) -> Self:
+        """Columns from last to first."""
+        return self._with_dims("fliplr", 2).flip(1)
+
+    def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
+        """Turned k times by 90 degrees in the plane of two dims, from the first to the second."""
+        ndim = self._with_dims("rot90", 2)._data.ndim
+        a, b = (normalize_dim(dim, ndim, "rot90") for dim in dims)
+        if a == b:
+            raise RuntimeError(f"rot90: expected two different dims, but got {tuple(dims)}")
+        turns = k % 4
+        if turns == 2:
+            return self.flip(a, b)
+        turned = self.transpose(a, b) if turns else Clone.apply(self)
+        return turned.flip(a) if turns == 1 else turned.flip(b) if turns else turned
+
+    def _with_dims(self, name: str, at_least: int) -> Self:
+        if self._data.ndim < at_least:
+            raise RuntimeError(f"{name}: expected a tensor of {at_least} dims or more")
+        return self
+
+    def trace(self) -> Self:
+        """The sum of a matrix's diagonal."""
+        if self._data.ndim != 2:
+            raise RuntimeError(
+                f"trace: expected a matrix, got {self._data.ndim} dims"
+            )
+        return self.diagonal().sum()
+
+    def diff(self, n: int = 1, dim: int = -1) -> Self:
+        """Differences of neighbours along dim, taken n times."""
+        x = self._with_dims("diff", 1)
+        for _ in range(n):
+            size = x._data.shape[normalize_dim(dim, x._data.ndim, "diff")]
+            short = min(size, 1)
+            later, earlier = (x.narrow(dim, start, size - short) for start in (short, 0))
+            x = later.logical_xor(earlier) if x._data.dtype.kind == "b" else later - earlier
+        return x
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None) -> Self:
+        """`data` as a tensor of the same dtype."""
+        return self._new(np.array(data), dtype, device)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
+        """All 0, of the same dtype."""
+        return self._new(np.zeros(sizes_from(size, "new_zeros")), dtype, device)
+
+    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
+        """All 1, of the same dtype."""
+        return self._new(np.ones(sizes_from(size, "new_ones")), dtype, device)
+
+    def new_full(
+        self, size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None
+    ) -> Self:
+        """All `fill_value`, of the same dtype."""
+        return self._new(np.full(tuple(size), fill_value), dtype, device)
+
+    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
+        """Of any values, of the same dtype."""
+        return self._new(np.empty(sizes_from(size, "new_empty")), dtype, device)
+
+    def _new(self, array: np.ndarray, dtype: Any, device: Any) -> Self:
+        require_cpu(device)
+        return self._plain(array.astype(self._data.dtype if dtype is None else as_dtype(dtype)))
