@@ -1,10 +1,14 @@
 """The steps of SGD and Adam on many tensors at once, against their plain versions."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinyvision as tv
+from tinyvision import optim
 from tinyvision.kernels import optimizers
 
 STEPS = {
@@ -73,3 +77,36 @@ def test_step_gives_equal_bits_for_any_division_of_the_work(name, monkeypatch):
         step(*lists, rng.random((4, count)))
         digests.add(b"".join([array.tobytes() for arrays in lists for array in arrays]))
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_step_with_known_addresses_notices_other_arrays(name):
+    step, reference, more, count = STEPS[name]
+    rng = np.random.default_rng(0)
+    lists = _lists(rng, [(6,), (0,), (8, 3)], np.float32, 2 + more)
+    options, known = rng.random((3, count)), optimizers.KnownAddresses()
+    expected = _copies(lists)
+    for changed in (None, 0, 1, 2):
+        if changed is not None:
+            lists[changed][2] = lists[changed][2].copy()
+        step(*lists, options, known)
+        reference(*expected, options)
+    for arrays, others in zip(lists, expected, strict=True):
+        for array, other in zip(arrays, others, strict=True):
+            np.testing.assert_allclose(array, other, rtol=1e-5)
+    assert optimizers.GRADS not in known and copy.deepcopy(known) == {}
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_step_of_a_copied_optimizer_leaves_the_original_alone(kind):
+    weight = tv.ones(5, requires_grad=True)
+    weight.grad = tv.ones(5)
+    options = {"momentum": 0.9} if kind is optim.SGD else {}
+    optimizer = kind([weight], lr=0.1, **options)
+    optimizer.step()
+    before = weight.detach().clone()
+    twin = copy.deepcopy(optimizer)
+    twin.param_groups[0]["params"][0].grad = tv.ones(5)
+    twin.step()
+    assert tv.equal(weight.detach(), before)
+    assert not tv.equal(twin.param_groups[0]["params"][0].detach(), before)

@@ -55,7 +55,9 @@ def require_cpu(where: Any) -> None:
     Raises: NotImplementedError for another device.
     """
     if where is not None and device(where).type != "cpu":
-        raise NotImplementedError(f"device={str(where)!r} is not supported; the only device is 'cpu'")
+        raise NotImplementedError(
+            f"device={str(where)!r} is not supported; the only device is 'cpu'"
+        )
 
 
 def _no() -> bool:

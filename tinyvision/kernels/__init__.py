@@ -33,7 +33,7 @@ from tinyvision.kernels.max_pool import (
     max_pool2d_indices,
 )
 from tinyvision.kernels.norm import batch_norm_backward, batch_norm_forward, scale_channels
-from tinyvision.kernels.optimizers import adam_step, sgd_step
+from tinyvision.kernels.optimizers import KnownAddresses, adam_step, sgd_step
 from tinyvision.kernels.softmax import (
     cross_entropy_backward,
     cross_entropy_forward,

@@ -73,13 +73,18 @@ class Adam(Optimizer):
         states = [self._state_of(param, group) for param in params]
         for state in states:
             state["step"]._data += 1
+        steps = [state["step"]._data.item() for state in states]
+        # As a rule, all have made as many steps.
+        distinct, which = np.unique(steps, return_inverse=True)
+        options = np.array([_factors(step, group) for step in distinct.tolist()])[which]
         kernels.adam_step(
             [param._data for param in params],
-            [param.grad._data for param in params],
+            [param._grad._data for param in params],
             [state["exp_avg"]._data for state in states],
             [state["exp_avg_sq"]._data for state in states],
             [state["max_exp_avg_sq"]._data for state in states] if group["amsgrad"] else [],
-            np.array([_factors(float(state["step"]._data), group) for state in states]),
+            options,
+            self._known[id(params[0])],
         )
 
     def _state_of(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision.engine.modes import enable_grad, no_grad
+from tinyvision.kernels import KnownAddresses
 from tinyvision.tensor import Tensor
 
 # Elements per block, see `blocks`: 128 kB of float32, so that half a dozen fit into an L2 cache.
@@ -36,6 +37,8 @@ class Optimizer:
             )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        # Of the tensors that are changed together, by the first of them.
+        self._known: defaultdict[int, KnownAddresses] = defaultdict(KnownAddresses)
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:

@@ -62,14 +62,14 @@ class SGD(Optimizer):
         lr, momentum = float(group["lr"]), float(group["momentum"])
         first = (sign, group["weight_decay"], lr, momentum, 1.0, float(group["nesterov"]))
         later = (*first[:4], 1.0 - group["dampening"], first[5])
-        buffers, options = [], []
-        for param in params:
-            if momentum != 0:
+        buffers, starts = [], [momentum == 0] * len(params)
+        if momentum != 0:
+            for i, param in enumerate(params):
                 state = self.state[param]
-                is_first = state.get("momentum_buffer") is None
-                if is_first:
+                if state.get("momentum_buffer") is None:
                     state["momentum_buffer"] = param._plain(np.zeros_like(param._data))
+                    starts[i] = True
                 buffers.append(state["momentum_buffer"]._data)
-            options.append(first if momentum == 0 or is_first else later)
-        data, grads = [param._data for param in params], [param.grad._data for param in params]
-        kernels.sgd_step(data, grads, buffers, np.array(options))
+        options = np.where(np.array(starts)[:, None], first, later)
+        data, grads = [param._data for param in params], [param._grad._data for param in params]
+        kernels.sgd_step(data, grads, buffers, options, self._known[id(params[0])])

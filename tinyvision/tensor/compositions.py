@@ -105,9 +105,7 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
     def trace(self) -> Self:
         """The sum of a matrix's diagonal."""
         if self._data.ndim != 2:
-            raise RuntimeError(
-                f"trace: expected a matrix, got {self._data.ndim} dims"
-            )
+            raise RuntimeError(f"trace: expected a matrix, got {self._data.ndim} dims")
         return self.diagonal().sum()
 
     def diff(self, n: int = 1, dim: int = -1) -> Self:
