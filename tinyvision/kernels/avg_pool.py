@@ -15,9 +15,20 @@ Gradients: d_input[each pixel of the window] += d_output / size.
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, twin_of
+from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
-from tinyvision.kernels.simd import sum_run
+from tinyvision.kernels.simd import (
+    add,
+    div,
+    evens,
+    lanes_of,
+    load,
+    load_part,
+    splat,
+    store,
+    store_part,
+    sum_run,
+)
 from tinyvision.kernels.threads import count_shares, launch
 
 Pair = tuple[int, int]
@@ -207,8 +218,8 @@ def _share_in_windows_reference(
     return grad_input
 
 
-# One kernel for ordinary and adaptive pooling, given the windows. Memory is the limit here, so
-# plain loops do, planes shared out among the threads.
+# One kernel for ordinary and adaptive pooling, given the windows. Memory is the limit here. Vectors
+# add up the rows of a window first, and then there are few numbers left. Threads share out planes.
 def _mean_of_windows(
     input: np.ndarray,
     top: np.ndarray,
@@ -229,21 +240,45 @@ def _mean_of_windows(
 
 @jit
 def _means(share, input, output, top, bottom, left, right, sizes, planes, H, W):
+    lanes = lanes_of(input)
     first, last = begin(share, planes)
+    sums = np.zeros(W + 3 * lanes, input.dtype)  # of a window's rows, and what vectors overrun
+    whole_rows = left.size == 1 and left[0] == 0 and right[0] == W
+    by_twos = _are_pairs(left, right)
     for plane in range(first, last):
-        window = 0
         for i in range(top.size):
+            start, rows = (plane * H + top[i]) * W, bottom[i] - top[i]
+            window = i * left.size
+            to = plane * sizes.size + window
+            if whole_rows:  # one run, as in global pooling
+                output[to] = sum_run(input, start, rows * W) / sizes[window]
+                continue
+            for w in range(0, W, lanes):
+                part = splat(input.dtype.type(0))
+                for row in range(rows):
+                    part = add(part, load_part(input, start + row * W + w, W - w))
+                store(sums, w, part)
+            if by_twos:
+                for j in range(0, left.size, lanes):
+                    firsts = evens(load(sums, 2 * j), load(sums, 2 * j + lanes))
+                    seconds = evens(load(sums, 2 * j + 1), load(sums, 2 * j + 1 + lanes))
+                    counts = load_part(sizes, window + j, left.size - j)
+                    store_part(output, to + j, div(add(firsts, seconds), counts), left.size - j)
+                continue
             for j in range(left.size):
-                total = input.dtype.type(0)
-                if right[j] - left[j] == W:  # whole rows are one run, as in global pooling
-                    start = (plane * H + top[i]) * W
-                    total = sum_run(input, start, (bottom[i] - top[i]) * W)
-                else:
-                    for row in range(plane * H + top[i], plane * H + bottom[i]):
-                        for at in range(row * W + left[j], row * W + right[j]):
-                            total += input[at]
-                output[plane * sizes.size + window] = total / sizes[window]
-                window += 1
+                value = input.dtype.type(0)
+                for w in range(left[j], right[j]):
+                    value += sums[w]
+                output[to + j] = value / sizes[window + j]
+
+
+@jit_part
+def _are_pairs(left, right):
+    """Whether the windows are of columns 0 and 1, 2 and 3, and so on."""
+    for j in range(left.size):
+        if left[j] != 2 * j or right[j] != 2 * j + 2:
+            return False
+    return True
 
 
 def _share_in_windows(
@@ -267,14 +302,34 @@ def _share_in_windows(
 
 @jit
 def _shares(share, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W):
+    lanes = lanes_of(grad_input)
     first, last = begin(share, planes)
+    row = np.zeros(W + lanes, grad_input.dtype)
+    whole_rows = left.size == 1 and left[0] == 0 and right[0] == W
     for plane in range(first, last):
         grad_input[plane * H * W : (plane + 1) * H * W] = 0
-        window = 0
         for i in range(top.size):
+            window = i * left.size
+            at, start = plane * sizes.size + window, (plane * H + top[i]) * W
+            rows = bottom[i] - top[i]
+            if whole_rows:
+                _add_run(grad_input, start, rows * W, grad_output[at] / sizes[window])
+                continue
+            row[:] = 0
             for j in range(left.size):
-                share = grad_output[plane * sizes.size + window] / sizes[window]
-                window += 1
-                for h in range(top[i], bottom[i]):
-                    for at in range((plane * H + h) * W + left[j], (plane * H + h) * W + right[j]):
-                        grad_input[at] += share
+                each = grad_output[at + j] / sizes[window + j]
+                for w in range(left[j], right[j]):
+                    row[w] += each
+            for w in range(0, W, lanes):
+                part = load(row, w)
+                for to in range(start + w, start + w + rows * W, W):
+                    store_part(grad_input, to, add(load_part(grad_input, to, W - w), part), W - w)
+
+
+@jit_part
+def _add_run(target, to, count, value):
+    """target[to : to + count] += value"""
+    lanes, values = lanes_of(target), splat(value)
+    for i in range(0, count, lanes):
+        left = count - i
+        store_part(target, to + i, add(load_part(target, to + i, left), values), left)

@@ -40,6 +40,8 @@ from tinyvision.kernels.simd import (
 from tinyvision.kernels.threads import count_shares, launch
 from tinyvision.kernels.vector_math import exp
 
+Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 # Plain ------------------------------------------------------------------------------------------
 
 
@@ -61,8 +63,8 @@ def softmax_backward_reference(grad_output: np.ndarray, y: np.ndarray, log: bool
 
 def cross_entropy_forward_reference(
     x: np.ndarray, target: np.ndarray, weight: np.ndarray, ignore_index: int, smoothing: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (losses, log_softmax(x)). Where the target is ignore_index, the loss is 0."""
+) -> Arrays3:
+    """Returns (losses, weights of the targets, log_softmax(x)); 0, 0 if ignored."""
     D, s = x.shape[1], smoothing
     log_p = softmax_forward_reference(x, log=True)
     ignored = target == ignore_index
@@ -71,7 +73,8 @@ def cross_entropy_forward_reference(
         losses = -(1 - s) * weight[c] * log_p[np.arange(len(x)), c]
         if s:
             losses -= s / D * (weight * log_p).sum(axis=1)
-    return np.where(ignored, 0, losses).astype(x.dtype), log_p
+    losses, counted = np.where(ignored, 0, (losses, weight[c])).astype(x.dtype)
+    return losses, counted, log_p
 
 
 def cross_entropy_backward_reference(
@@ -120,15 +123,15 @@ def softmax_backward(grad_output: np.ndarray, y: np.ndarray, log: bool) -> np.nd
 @twin_of(cross_entropy_forward_reference)
 def cross_entropy_forward(
     x: np.ndarray, target: np.ndarray, weight: np.ndarray, ignore_index: int, smoothing: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (losses, log_softmax(x)). Where the target is ignore_index, the loss is 0."""
-    log_p = softmax_forward(x, log=True)
-    losses = np.zeros(len(x), x.dtype)
+) -> Arrays3:
+    """Returns (losses, weights of the targets, log_softmax(x)); 0, 0 if ignored."""
+    losses, counted = np.zeros((2, len(x)), x.dtype)
+    log_p = memory.empty(x.shape, x.dtype)
     if x.size > 0:
-        arrays = flat(target), flat(weight), flat(log_p), losses
-        shares = count_shares(len(x), x.size // 4 if smoothing else len(x))
+        arrays = flat(x), flat(target), flat(weight), losses, counted, log_p.reshape(-1)
+        shares = count_shares(len(x), 20 * len(x) + x.size)
         launch(_cross_entropy, shares, *arrays, ignore_index, float(smoothing))
-    return losses, log_p
+    return losses, counted, log_p
 
 
 @twin_of(cross_entropy_backward_reference)
@@ -158,33 +161,38 @@ def _peak(x, at, D):
     return largest(peak)
 
 
+@jit_part
+def _softmax_row(x, y, at, D, log):
+    """y[at : at + D] = softmax(x[at : at + D]), or its logarithm."""
+    lanes, number = lanes_of(x), x.dtype.type
+    lowest, whole = splat(number(-np.inf)), D // lanes * lanes
+    peak, sums = splat(_peak(x, at, D)), splat(number(0))
+    for d in range(0, whole, lanes):
+        power = exp(sub(load(x, at + d), peak))
+        sums = add(sums, power)
+        if not log:
+            store_part(y, at + d, power, lanes)
+    if whole < D:
+        power = exp(sub(load_between(x, at + whole, 0, D - whole, lowest), peak))
+        sums = add(sums, power)
+        if not log:
+            store_part(y, at + whole, power, D - whole)
+    if log:
+        rest = splat(number(np.log(total(sums))))
+        for d in range(0, D, lanes):
+            value = sub(sub(load_part(x, at + d, D - d), peak), rest)
+            store_part(y, at + d, value, D - d)
+    else:
+        scale = splat(number(1) / total(sums))
+        for d in range(0, D, lanes):
+            store_part(y, at + d, mul(load_part(y, at + d, D - d), scale), D - d)
+
+
 @jit
 def _softmax(share, x, y, D, log):
-    lanes, number = lanes_of(x), x.dtype.type
     first, last = begin(share, x.size // D)
-    lowest, whole = splat(number(-np.inf)), D // lanes * lanes
     for m in range(first, last):
-        at = m * D
-        peak, sums = splat(_peak(x, at, D)), splat(number(0))
-        for d in range(0, whole, lanes):
-            power = exp(sub(load(x, at + d), peak))
-            sums = add(sums, power)
-            if not log:
-                store_part(y, at + d, power, lanes)
-        if whole < D:
-            power = exp(sub(load_between(x, at + whole, 0, D - whole, lowest), peak))
-            sums = add(sums, power)
-            if not log:
-                store_part(y, at + whole, power, D - whole)
-        if log:
-            rest = splat(number(np.log(total(sums))))
-            for d in range(0, D, lanes):
-                value = sub(sub(load_part(x, at + d, D - d), peak), rest)
-                store_part(y, at + d, value, D - d)
-        else:
-            scale = splat(number(1) / total(sums))
-            for d in range(0, D, lanes):
-                store_part(y, at + d, mul(load_part(y, at + d, D - d), scale), D - d)
+        _softmax_row(x, y, m * D, D, log)
 
 
 @jit
@@ -205,13 +213,15 @@ def _softmax_backward(share, grad_output, y, grad_x, D, log):
 
 
 @jit
-def _cross_entropy(share, target, weight, log_p, losses, ignore_index, smoothing):
-    lanes, number, D = lanes_of(log_p), log_p.dtype.type, weight.size
+def _cross_entropy(share, x, target, weight, losses, counted, log_p, ignore_index, smoothing):
+    lanes, number, D = lanes_of(x), x.dtype.type, weight.size
     first, last = begin(share, losses.size)
     for m in range(first, last):
+        _softmax_row(x, log_p, m * D, D, True)
         c = target[m]
         if c == ignore_index:
             continue
+        counted[m] = weight[c]
         losses[m] = -number(1 - smoothing) * weight[c] * log_p[m * D + c]
         if smoothing != 0:
             sums = splat(number(0))

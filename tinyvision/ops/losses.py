@@ -39,16 +39,16 @@ class CrossEntropy(Op):
     ) -> np.ndarray:
         rows = rows_along(logits, 1)
         ctx.shape, ctx.options = logits.shape, (ignore_index, label_smoothing)
-        losses, log_p = kernels.cross_entropy_forward(
+        losses, counted, log_p = kernels.cross_entropy_forward(
             rows, *_classes_and_weights(target, weight, rows), *ctx.options
         )
         ctx.save_for_backward(target, weight, log_p)
-        return _reduce(ctx, losses.reshape(target.shape), target, weight, ignore_index, reduction)
+        return _reduce(ctx, losses.reshape(target.shape), counted, reduction)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
         target, weight, log_p = ctx.saved
-        grad = np.ascontiguousarray(_unreduce(ctx, grad_output)).reshape(-1)
+        grad = _unreduce(ctx, grad_output).reshape(-1)
         classes, weights = _classes_and_weights(target, weight, log_p)
         ignore_index, smoothing = ctx.options
         grad_rows = kernels.cross_entropy_backward(
@@ -79,7 +79,7 @@ class NllLoss(Op):
         picked = _at_target(log_p, target, ignore_index)
         loss = np.where(target == ignore_index, 0, -share * picked)
         ctx.save_for_backward(share, target)
-        return _reduce(ctx, loss, target, weight, ignore_index, reduction)
+        return _reduce(ctx, loss, share, reduction)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
@@ -161,29 +161,20 @@ def _classes_and_weights(
     return target.reshape(-1).astype(np.int64, copy=False), weights
 
 
-def _reduce(
-    ctx: Node,
-    loss: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    ignore_index: int,
-    reduction: str,
-) -> np.ndarray:
+def _reduce(ctx: Node, losses: np.ndarray, counted: np.ndarray, reduction: str) -> np.ndarray:
     """The losses as they are, their sum, or their sum over that of the targets' weights."""
-    ctx.shape_of_loss, ctx.divisor = loss.shape, None
+    ctx.shape_of_losses, ctx.divisor = losses.shape, None
     if reduction == "none":
-        return loss
+        return losses
+    total = np.add.reduce(losses, axis=None)
     if reduction == "sum":
-        return np.asarray(loss.sum())
-    counted = target != ignore_index
-    divisor = np.count_nonzero(counted) if weight is None else weight[target[counted]].sum()
-    ctx.divisor = loss.dtype.type(divisor)
-    with np.errstate(all="ignore"):  # the mean of nothing is NaN
-        return np.asarray(loss.sum() / ctx.divisor)
+        return np.asarray(total)
+    ctx.divisor = np.add.reduce(counted, axis=None)
+    # The mean of nothing is NaN.
+    return np.asarray(total / ctx.divisor if ctx.divisor != 0 else total * np.nan)
 
 
 def _unreduce(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
     """The gradient of each loss before `_reduce`."""
-    with np.errstate(all="ignore"):
-        grad = grad_output if ctx.divisor is None else grad_output / ctx.divisor
-    return np.broadcast_to(grad, ctx.shape_of_loss)
+    grad = grad_output if ctx.divisor is None else grad_output / ctx.divisor
+    return grad if grad.shape == ctx.shape_of_losses else np.full(ctx.shape_of_losses, grad)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinyvision.checks import as_int
 from tinyvision.dtypes import TORCH_NAMES, int64, uint8
 from tinyvision.nn.functional.arguments import (
@@ -164,8 +166,9 @@ def _check_target_shape(input: Tensor, target: Tensor) -> None:
 
 def _check_target_range(target: Tensor, C: int, ignore_index: int) -> None:
     classes = target.numpy()
-    outside = (classes < 0) | (classes >= C)
-    if outside.any():
-        wrong = classes[outside & (classes != ignore_index)]
+    # As unsigned numbers, negative ones are greater than all others: one comparison for both ends.
+    unsigned = classes.view(np.uint64) if classes.dtype == int64 else classes
+    if classes.size and np.maximum.reduce(unsigned, axis=None) >= C:
+        wrong = classes[(unsigned >= C) & (classes != ignore_index)]
         if wrong.size:
             raise IndexError(f"Target {wrong[0]} is out of bounds.")
