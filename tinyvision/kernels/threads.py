@@ -29,8 +29,11 @@ _team: "_Team | None" = None
 # Held by the thread whose job the team works on; that thread may take it again, should a Ctrl-C
 # have kept it from giving it back.
 _team_lock = threading.RLock()
-# Nanoseconds of work that are worth handing over to helpers, and worth waking them up.
+# Nanoseconds of work per share that are worth handing over to helpers, and worth waking them up.
 HAND_OVER, WAKE_UP = 12_000, 60_000
+# So much work done alone, in jobs so close to each other, also makes it worth it: there is more.
+MISSED, PAUSE = 240_000, 300_000
+_missed, _last_missed = 0, 0
 _whole = new_share(0, 1)
 
 
@@ -61,11 +64,26 @@ def count_shares(items: int, nanoseconds: int) -> int:
 
     One per thread; but no share that is done as fast as it is handed over.
     """
-    if _num_threads == 1:
+    shares = min(_num_threads, items, nanoseconds // HAND_OVER)
+    if shares <= 1:
         return 1
     team_is_awake = _team is not None and not _team.helpers[0].is_asleep
-    worthwhile = nanoseconds // (HAND_OVER if team_is_awake else WAKE_UP)
-    return max(1, min(_num_threads, items, worthwhile))
+    if team_is_awake or nanoseconds >= 2 * WAKE_UP or _has_missed_much(nanoseconds):
+        return shares
+    return 1
+
+
+def _has_missed_much(nanoseconds: int) -> bool:
+    """Whether the helpers would have been of use in many small jobs of late."""
+    global _missed, _last_missed
+    now = time.perf_counter_ns()
+    if now - _last_missed > PAUSE:
+        _missed = 0
+    _missed, _last_missed = _missed + nanoseconds, now
+    if _missed < MISSED:
+        return False
+    _missed = 0
+    return True
 
 
 def launch(work: Callable, shares: int, *arrays: Any) -> None:
