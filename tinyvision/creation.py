@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,12 +144,16 @@ def arange(
     """start, start + step, ... below end; `arange(end)` starts at 0. int64 if all are ints."""
     if end is None:
         start, end = 0, start
+    if not all(map(math.isfinite, (start, end, step))):
+        raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if step == 0 or (end - start) / step < 0:
         raise RuntimeError(
             f"arange: bounds {start} and {end} are inconsistent with the step {step}"
         )
     integers = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     dtype = (int64 if integers else float32) if dtype is None else as_dtype(dtype)
+    if dtype.kind != "f":
+        start, end, step = int(start), int(end), int(step)
     count = int(np.ceil((end - start) / step))
     return _make((start + step * np.arange(count)).astype(dtype), device, requires_grad)
 
@@ -165,7 +170,19 @@ def linspace(
     """`steps` values from start to end, both included, at equal distances."""
     if as_int(steps, "linspace", "steps") < 0:
         raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
-    return _make(np.linspace(start, end, steps).astype(_or_float(dtype)), device, requires_grad)
+    dtype = _or_float(dtype)
+    if np.ndim(start) or np.ndim(end):
+        raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
+    start, end = float(start), float(end)
+    if dtype.kind != "f":
+        start, end = int(start), int(end)
+    step = (end - start) / max(steps - 1, 1)
+    i = np.arange(steps)
+    # From both ends, so that rounding leaves the sequence symmetric.
+    values = np.where(
+        (i < steps / 2) | (steps == 1), start + step * i, end - step * (steps - 1 - i)
+    )
+    return _make(values.astype(dtype), device, requires_grad)
 
 
 def eye(

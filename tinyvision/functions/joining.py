@@ -9,17 +9,19 @@ import numpy as np
 
 from tinyvision.checks import broadcast_shape, normalize_dim
 from tinyvision.dtypes import result_type
+from tinyvision.functions.wrapping import refuse_out
 from tinyvision.ops.matmul import Einsum
 from tinyvision.ops.shape import Cat, Stack
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import require_tensor
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
     """Tensors joined along an existing dim; their other sizes must agree.
 
-    Raises: RuntimeError naming the tensor that does not fit.
+    Raises: RuntimeError naming the tensor that does not fit, NotImplementedError for `out`.
     """
+    refuse_out("cat", out)
     given = _as_tensors(tensors, "cat")
     # As in PyTorch, empty one-dimensional tensors are left out, whatever the others' shape.
     listed = [t for t in given if t.shape != (0,)] or given[:1]
@@ -45,11 +47,12 @@ concat = cat
 concatenate = cat
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
     """Tensors of one shape joined along a new dim.
 
-    Raises: RuntimeError if their shapes differ.
+    Raises: RuntimeError if their shapes differ, NotImplementedError for `out`.
     """
+    refuse_out("stack", out)
     listed = _as_tensors(tensors, "stack")
     first = listed[0].shape
     for i, t in enumerate(listed):
@@ -134,7 +137,8 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
     listed = list(tensors)
     if not listed:
-        raise RuntimeError(f"{name} expects a non-empty list of Tensors")
+        error = ValueError if name == "cat" else RuntimeError  # as in PyTorch
+        raise error(f"{name} expects a non-empty list of Tensors")
     for i, t in enumerate(listed):
         if not isinstance(t, Tensor):
             raise TypeError(

@@ -14,12 +14,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def refuse_out(name: str, out: object) -> None:
+    """PyTorch's functions write to `out` if it is given; ours return new tensors only."""
+    if out is not None:
+        raise NotImplementedError(f"{name}: argument 'out' is not supported")
+
+
 def function_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Tensor, P], R]:
     """The function `name(input, ...)` that is `input.name(...)`."""
     name = method.__name__
 
     @functools.wraps(method)
     def function(input: Tensor, *args: P.args, **kwargs: P.kwargs) -> R:
+        if "out" in kwargs:
+            refuse_out(name, kwargs.pop("out"))
         return method(require_tensor(input, name), *args, **kwargs)
 
     signature = inspect.signature(method)

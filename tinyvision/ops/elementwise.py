@@ -58,6 +58,8 @@ def _relu(x: np.ndarray) -> np.ndarray:
 
 
 def _sign(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "b":
+        return x.copy()
     return (x > 0).astype(x.dtype) - (x < 0)  # np.sign would keep NaN; PyTorch says 0
 
 
@@ -237,13 +239,20 @@ class Div(Op):
         )
 
 
+def _integer_power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a ** b; where b is negative, what is left of a fraction without its decimals."""
+    odd = np.where(b % 2 == 0, 1, a)
+    reciprocal = np.where(np.abs(a) == 1, odd, 0).astype(a.dtype)
+    return np.where(b < 0, reciprocal, a ** np.maximum(b, 0))
+
+
 class Pow(Op):
     """y = a ** b: dL/da = g b a^(b-1), dL/db = g a^b log(a), both 0 where the factor b or a is."""
 
     @staticmethod
     def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            y = np.asarray(a**b)
+            y = np.asarray(_integer_power(a, b) if a.dtype.kind in "iu" else a**b)
         ctx.save_for_backward(a, b, y)
         return y
 

@@ -94,6 +94,9 @@ class Comparison(TensorBase):
     ) -> Self:
         """Where |self - other| <= atol + rtol * |other|."""
         require_tensor(other, "isclose")
+        for name, value in (("rtol", rtol), ("atol", atol)):
+            if value < 0:
+                raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
         if self._data.dtype != other._data.dtype:
             raise RuntimeError(
                 f"{TORCH_NAMES[self._data.dtype]} did not match {TORCH_NAMES[other._data.dtype]}"
@@ -133,12 +136,12 @@ class Comparison(TensorBase):
 
     def logical_and(self, other: Self) -> Self:
         """Where both values are nonzero."""
-        return self._compare(other, np.logical_and)
+        return self._compare(require_tensor(other, "logical_and"), np.logical_and)
 
     def logical_or(self, other: Self) -> Self:
         """Where at least one value is nonzero."""
-        return self._compare(other, np.logical_or)
+        return self._compare(require_tensor(other, "logical_or"), np.logical_or)
 
     def logical_xor(self, other: Self) -> Self:
         """Where exactly one value is nonzero."""
-        return self._compare(other, np.logical_xor)
+        return self._compare(require_tensor(other, "logical_xor"), np.logical_xor)

@@ -11,6 +11,7 @@ from tinyvision.checks import normalize_dim, sizes_from
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import as_dtype
 from tinyvision.ops.elementwise import Clone
+from tinyvision.ops.shape import Cat
 from tinyvision.tensor.arithmetic import Arithmetic
 from tinyvision.tensor.comparison import Comparison
 from tinyvision.tensor.indexing import Indexing
@@ -50,7 +51,8 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
 
     def logit(self, eps: float | None = None) -> Self:
         """log(x / (1 - x)), the inverse of sigmoid; eps keeps x in [eps, 1 - eps]."""
-        x = self if eps is None else self.clamp(eps, 1 - eps)
+        x = self._as_float()
+        x = x if eps is None else x.clamp(eps, 1 - eps)
         return (x / (1 - x)).log()
 
     def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
@@ -88,6 +90,8 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
     def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
         """Turned k times by 90 degrees in the plane of two dims, from the first to the second."""
         ndim = self._with_dims("rot90", 2)._data.ndim
+        if len(dims) != 2:
+            raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
         a, b = (normalize_dim(dim, ndim, "rot90") for dim in dims)
         if a == b:
             raise RuntimeError(f"rot90: expected two different dims, but got {tuple(dims)}")
@@ -108,9 +112,16 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
             raise RuntimeError(f"trace: expected a matrix, got {self._data.ndim} dims")
         return self.diagonal().sum()
 
-    def diff(self, n: int = 1, dim: int = -1) -> Self:
-        """Differences of neighbours along dim, taken n times."""
+    def diff(
+        self, n: int = 1, dim: int = -1, prepend: Self | None = None, append: Self | None = None
+    ) -> Self:
+        """Differences of neighbours along dim, taken n times, of what is joined with the others."""
         x = self._with_dims("diff", 1)
+        if n < 0:
+            raise RuntimeError(f"diff: order must be non-negative but got {n}")
+        joined = [part for part in (prepend, self, append) if part is not None]
+        if len(joined) > 1 and n > 0:
+            x = Cat.apply(*joined, dim=normalize_dim(dim, self._data.ndim, "diff"))
         for _ in range(n):
             size = x._data.shape[normalize_dim(dim, x._data.ndim, "diff")]
             short = min(size, 1)

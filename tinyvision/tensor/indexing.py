@@ -58,12 +58,16 @@ class Indexing(TensorBase):
             )
         return BasicIndex.apply(self, index=(*[WHOLE] * dim, index, ...))
 
-    def narrow(self, dim: int, start: int, length: int) -> Self:
-        """The `length` slices along dim from number `start` on; a view."""
+    def narrow(self, dim: int, start: Any, length: int) -> Self:
+        """The `length` slices along dim from number `start` (an int or a tensor) on; a view."""
         shape = self._data.shape
         if not shape:
             raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
         dim = normalize_dim(dim, len(shape), "narrow")
+        if isinstance(start, TensorBase):
+            if start._data.ndim or start._data.dtype.kind not in "iu":
+                raise RuntimeError("narrow(): start must be an 0-dim integral Tensor.")
+            start = start._data.item()
         start, length = as_int(start, "narrow", "start"), as_int(length, "narrow", "length")
         size = shape[dim]
         if not -size <= start <= size:
@@ -108,6 +112,9 @@ class Indexing(TensorBase):
             raise NotImplementedError("gather(): sparse_grad=True is not supported")
         dim = normalize_dim(dim, self._data.ndim, "gather")
         source = _at_least_1d(self)
+        if index._data.size == 0:
+            nothing = AdvancedIndex.apply(source, index=(np.zeros(0, np.int64),))
+            return Reshape.apply(nothing, shape=index._data.shape)
         places = _check_along_dim("gather", source._data.shape, dim, index)
         result = AdvancedIndex.apply(source, index=along_dim(places, dim))
         return result if index._data.ndim else Reshape.apply(result, shape=())
@@ -251,7 +258,7 @@ def _check_tensor(name: str, what: str, value: Any) -> None:
 
 def _check_index_tensor(name: str, index: Any) -> None:
     _check_tensor(name, "index", index)
-    if index._data.dtype not in (np.int64, np.int32):
+    if index._data.dtype not in (np.int64, np.int32) and index._data.size > 0:
         raise RuntimeError(
             f"{name}(): Expected dtype int32/int64 for index, got {index._data.dtype}"
         )

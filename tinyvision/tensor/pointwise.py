@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
+from tinyvision.dtypes import int64
 from tinyvision.ops import elementwise as ew
 from tinyvision.tensor.arithmetic import Arithmetic
 
@@ -42,7 +43,6 @@ class Pointwise(Arithmetic):
 
     abs = _method("abs", ew.ABS, "|x|; the gradient at 0 is 0.")
     sign = _method("sign", ew.SIGN, "-1, 0 or 1.")
-    square = _method("square", ew.SQUARE, "x^2.")
     relu = _method("relu", ew.RELU, "max(x, 0).")
     floor = _method("floor", ew.FLOOR, "The largest integer not above x.")
     ceil = _method("ceil", ew.CEIL, "The smallest integer not below x.")
@@ -67,6 +67,11 @@ class Pointwise(Arithmetic):
     tanh = _method("tanh", ew.TANH, "The hyperbolic tangent.")
     sigmoid = _method("sigmoid", ew.SIGMOID, "1 / (1 + e^-x).")
     erf = _method("erf", ew.ERF, "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.")
+
+    def square(self) -> Self:
+        """x^2."""
+        source = self._to_dtype(int64) if self._data.dtype.kind == "b" else self
+        return source._unary(ew.SQUARE)
 
     def round(self, *, decimals: int = 0) -> Self:
         """x rounded to `decimals` places, halves to the even neighbour."""

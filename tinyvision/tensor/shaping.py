@@ -25,9 +25,10 @@ class Shaping(TensorBase):
 
     __slots__ = ()
 
-    def reshape(self, *shape: Any) -> Self:
+    def reshape(self, *sizes: Any, shape: Any = None) -> Self:
         """The same values in another shape, one size of which may be -1; a view if possible."""
-        sizes = infer_shape(self._data.size, sizes_from(shape, "reshape"), "reshape")
+        wanted = sizes_from(sizes if shape is None else (shape,), "reshape")
+        sizes = infer_shape(self._data.size, wanted, "reshape")
         return ops.Reshape.apply(self, shape=sizes)
 
     def view(self, *shape: Any) -> Self:
@@ -75,7 +76,9 @@ class Shaping(TensorBase):
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
         """Without dims of size 1: all of them, or those of `dim` that have size 1."""
         shape = self._data.shape
-        dims = range(len(shape)) if dim is None else normalize_dims(dim, len(shape), "squeeze")
+        dims: Sequence[int] = range(len(shape))
+        if dim is not None:
+            dims = normalize_dims(dim, len(shape), "squeeze") if dim != () else ()
         kept = tuple([n for i, n in enumerate(shape) if n != 1 or i not in dims])
         return ops.Reshape.apply(self, shape=kept)
 
@@ -85,9 +88,9 @@ class Shaping(TensorBase):
         shape = self._data.shape
         return ops.Reshape.apply(self, shape=shape[:dim] + (1,) + shape[dim:])
 
-    def permute(self, *dims: Any) -> Self:
-        """Dims in the given order."""
-        given = sizes_from(dims, "permute")
+    def permute(self, *axes: Any, dims: Any = None) -> Self:
+        """Dims in the given order: permute(1, 0), permute((1, 0)) or permute(dims=(1, 0))."""
+        given = sizes_from(axes if dims is None else (dims,), "permute")
         order = tuple([normalize_dim(d, self._data.ndim, "permute") for d in given])
         if sorted(order) != list(range(self._data.ndim)):
             raise RuntimeError(
@@ -160,13 +163,18 @@ class Shaping(TensorBase):
             raise RuntimeError(f"repeat: counts must not be negative, got {counts}")
         return ops.Repeat.apply(self, repeats=counts)
 
-    def tile(self, *dims: Any) -> Self:
+    def tile(self, *axes: Any, dims: Any = None) -> Self:
         """Like repeat, counts missing in front being 1."""
-        counts = sizes_from(dims, "tile")
+        counts = sizes_from(axes if dims is None else (dims,), "tile")
         return self.repeat((1,) * (self._data.ndim - len(counts)) + counts)
 
-    def repeat_interleave(self, repeats: Any, dim: int | None = None) -> Self:
-        """Each slice along dim (by default each value) repeated in place."""
+    def repeat_interleave(
+        self, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+    ) -> Self:
+        """Each slice along dim (by default each value) repeated in place.
+
+        output_size: how many there are then, if it is known.
+        """
         source = self.flatten() if dim is None else self
         axis = normalize_dim(0 if dim is None else dim, source._data.ndim, "repeat_interleave")
         counts = np.asarray(repeats)
@@ -178,9 +186,12 @@ class Shaping(TensorBase):
                 f"repeat_interleave: repeats must have the same size as input along dim, but got "
                 f"{counts.shape} and {size}"
             )
-        return ops.RepeatInterleave.apply(
-            source, repeats=np.broadcast_to(counts.ravel(), (size,)), dim=axis
-        )
+        each = np.broadcast_to(counts.ravel(), (size,))
+        if output_size is not None and output_size != each.sum():
+            raise RuntimeError(
+                f"repeat_interleave: repeats have the sum {each.sum()}, not {output_size}"
+            )
+        return ops.RepeatInterleave.apply(source, repeats=each, dim=axis)
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Consecutive views of split_size (the last may be smaller), or of the given sizes."""
@@ -218,12 +229,12 @@ class Shaping(TensorBase):
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """All slices along dim, as views."""
         if self._data.ndim == 0:
-            raise RuntimeError("unbind: Dimension specified as 0 but tensor has no dimensions")
+            raise IndexError("unbind: Dimension specified as 0 but tensor has no dimensions")
         return ops.Unbind.apply(self, dim=normalize_dim(dim, self._data.ndim, "unbind"))
 
-    def flip(self, *dims: Any) -> Self:
-        """Reversed along dims."""
-        given = sizes_from(dims, "flip")
+    def flip(self, *axes: Any, dims: Any = None) -> Self:
+        """Reversed along dims: flip(0, 1), flip((0, 1)) or flip(dims=(0, 1))."""
+        given = sizes_from(axes if dims is None else (dims,), "flip")
         axes = normalize_dims(given, self._data.ndim, "flip") if given else ()
         return ops.Flip.apply(self, dims=axes)
 

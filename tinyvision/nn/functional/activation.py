@@ -139,6 +139,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 f"{tuple(input.shape)}, which are {C}, but its shape is {tuple(weight.shape)}"
             )
         weight = weight.reshape(C, *[1] * (input.ndim - 2))  # (C,) -> (C, 1, ...)
+    else:
+        weight = weight.reshape(())
     return input.relu() - weight * (-input).relu()
 
 

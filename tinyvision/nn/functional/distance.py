@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyvision.checks import broadcast_shape
 from tinyvision.nn.functional.arguments import as_number, check_reduction, check_tensor
 from tinyvision.nn.functional.regression import reduced
 from tinyvision.tensor import Tensor
@@ -16,6 +17,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """
     check_tensor("cosine_similarity", "x1", x1)
     check_tensor("cosine_similarity", "x2", x2)
+    shape = broadcast_shape(x1.shape, x2.shape)
+    x1, x2 = x1.expand(shape), x2.expand(shape)
     x1, x2 = (x / x.norm(2, dim, keepdim=True).clamp(min=eps) for x in (x1, x2))
     return (x1 * x2).sum(dim)
 
