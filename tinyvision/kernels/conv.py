@@ -205,7 +205,7 @@ def _grad_weight_and_bias(
     parts = max(1, min(16 // blocks, 2**18 // weight.size, shape.N))
     grad_weight = np.zeros((parts, *weight.shape), weight.dtype)
     grad_bias = np.zeros((parts, shape.C_out), weight.dtype)
-    plan = forward_plan(shape)
+    plan = forward_plan(shape, allow_wide=False)
     sizes = _sizes(plan, shape.C_in, shape.H, shape.W, shape.C_out, shape.H_out, shape.W_out,
                    shape, weight_row=weight[0].size, images=parts)  # fmt: skip
     nanoseconds = 2 * weight[0].size * grad_output.size // 60

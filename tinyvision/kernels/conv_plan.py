@@ -17,12 +17,18 @@ weight[k] * source[p + shift[k]], and a plan is what tells the two apart.
 The source is copied, band by band, into planes: for each channel one per row phase and column
 shift, so that a plane has exactly the columns of the target. Then a run of target pixels, over
 however many rows, reads for each k a run of source pixels, and vectors need not know about rows.
+
+If there is little to compute from a plane, that copying takes longer. Then there is one wide plane
+for all column shifts, which has the columns of the padded source; the run over the target's rows
+then also makes sums between the rows, of which no use is made.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+
+from tinyvision.kernels.vectors import VECTOR_BYTES
 
 # A band is the part of an image worked on at a time: its sums, for one block of channels, should
 # take half of a 32 KB L1 cache, and the source pixels they are made of half of a 1 MB L2 cache.
@@ -94,6 +100,17 @@ def _axes(shape: Shape) -> tuple[_Axis, _Axis]:
     return _axis(shape.H, shape.kH, sh, ph, dh), _axis(shape.W, shape.kW, sw, pw, dw)
 
 
+def _are_wide(shape: Shape, channels: int, columns: int) -> bool:
+    """Whether one wide plane is worth it, for so many target channels of a group.
+
+    It saves the copying of kW - 1 planes, per row a few cycles for each vector and some for the
+    row, and costs as many columns of sums, two vectors of products being done in a cycle.
+    """
+    lanes = VECTOR_BYTES // shape.itemsize
+    sums = channels * shape.kH * shape.kW * shape.dilation[1] / (2 * lanes)
+    return shape.stride[1] == 1 and sums < 3 * -(-columns // lanes) + 4
+
+
 def _band_rows(rows: int, extra_rows: int, columns: int, planes: int, itemsize: int) -> int:
     """How many of `rows` rows to work on at a time: equal parts, small enough for the caches."""
     fit_sums = BAND_PIXELS // columns
@@ -105,20 +122,26 @@ def _band_rows(rows: int, extra_rows: int, columns: int, planes: int, itemsize: 
 
 
 @lru_cache(maxsize=256)
-def forward_plan(shape: Shape) -> Plan:
-    """Output from input: the row phases and filter columns are planes; one target phase."""
+def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
+    """Output from input: the row phases and filter columns are planes; one target phase.
+
+    Sums over the pixels, as of grad_weight, have no use for wide planes.
+    """
     rows, columns = _axes(shape)
     row_phases, plane_of_row = np.unique(rows.phases, return_inverse=True)
-    lefts = np.arange(shape.kW) * shape.dilation[1] - shape.padding[1]
+    wide = allow_wide and _are_wide(shape, shape.C_out // shape.groups, shape.W_out)
+    shifts = np.arange(shape.kW) * shape.dilation[1]
+    lefts = (shifts[:1] if wide else shifts) - shape.padding[1]
+    width = shape.W_out + int(shifts[-1]) if wide else shape.W_out
     planes = np.array([(a - shape.padding[0], left) for a in row_phases for left in lefts])
     C, extra_rows = shape.C_in // shape.groups, int(rows.shifts.max())
-    band = _band_rows(shape.H_out, extra_rows, shape.W_out, C * len(planes), shape.itemsize)
-    plane = (band + extra_rows) * shape.W_out
+    band = _band_rows(shape.H_out, extra_rows, width, C * len(planes), shape.itemsize)
+    plane = (band + extra_rows) * width
     # (C, kH, kW): channel, then row phase and shift, then filter column
     plane_offsets = (
         np.arange(C)[:, None, None] * len(planes) * plane
-        + (plane_of_row * shape.kW * plane + rows.shifts * shape.W_out)[:, None]
-        + np.arange(shape.kW) * plane
+        + (plane_of_row * len(lefts) * plane + rows.shifts * width)[:, None]
+        + (shifts if wide else np.arange(shape.kW) * plane)
     ).ravel()
     K = plane_offsets.size
     return Plan(
@@ -129,7 +152,7 @@ def forward_plan(shape: Shape) -> Plan:
         weight_offsets=np.arange(K),
         plane_offsets=plane_offsets,
         q_rows=(0, shape.H_out),
-        q_columns=(0, shape.W_out),
+        q_columns=(0, width),
         band=band,
         plane_rows=band + extra_rows,
     )
@@ -143,6 +166,10 @@ def grad_input_plan(shape: Shape) -> Plan:
     q_columns = min(q for q, _ in columns.q_ranges), max(q for _, q in columns.q_ranges)
     width, down = q_columns[1] - q_columns[0], int(rows.shifts.max())
     shifts, plane_of_column = np.unique(columns.shifts, return_inverse=True)
+    right = int(shifts[-1])
+    wide = _are_wide(shape, shape.C_in // shape.groups, width)
+    if wide:
+        shifts, width = shifts[-1:], width + right
     C_out, C_in, T = shape.C_out // shape.groups, shape.C_in // shape.groups, shape.kH * shape.kW
     band = _band_rows(q_rows[1] - q_rows[0], down, width, C_out * len(shifts), shape.itemsize)
     plane = (band + down) * width
@@ -155,9 +182,8 @@ def grad_input_plan(shape: Shape) -> Plan:
             # row q + y - down of grad_output, so that the greatest shift reads the first row
             weight_offsets.append((channels * C_in * T + kh * shape.kW + kw).ravel())
             first_pixel = (down - rows.shifts[kh]) * width
-            plane_offsets.append(
-                ((channels * len(shifts) + plane_of_column[kw]) * plane + first_pixel).ravel()
-            )
+            column = right - columns.shifts[kw] if wide else plane_of_column[kw] * plane
+            plane_offsets.append((channels * len(shifts) * plane + first_pixel + column).ravel())
             last_k = k + weight_offsets[-1].size
             start = (a - shape.padding[0], b - shape.padding[1])
             target_phases.append((k, last_k, *row_range, *column_range, *start))
@@ -170,7 +196,7 @@ def grad_input_plan(shape: Shape) -> Plan:
         weight_offsets=np.concatenate(weight_offsets),
         plane_offsets=np.concatenate(plane_offsets),
         q_rows=q_rows,
-        q_columns=q_columns,
+        q_columns=(q_columns[0], q_columns[0] + width),
         band=band,
         plane_rows=band + down,
     )
