@@ -18,16 +18,7 @@ from tinyvision.kernels.conv_plan import Shape
 from tinyvision.kernels.jit import flat, jit, jit_part
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
 from tinyvision.kernels.signals import begin
-from tinyvision.kernels.simd import (
-    add,
-    lanes_of,
-    load,
-    load_first,
-    splat,
-    store,
-    store_first,
-    sum_run,
-)
+from tinyvision.kernels.simd import evens, lanes_of, load_part, store_part, sum_run
 from tinyvision.kernels.threads import count_shares, launch
 
 # Outputs per channel at a time: with them, patches and products stay in the L2 cache.
@@ -99,14 +90,11 @@ def _padded_row(count, lanes):
 
 
 @jit_part
-def _copy_run(target, to, source, at, count, shift):
-    """target[to : to + count] = source[at : at + count] + shift"""
-    lanes, shifts = lanes_of(source), splat(shift)
-    for i in range(0, count - lanes + 1, lanes):
-        store(target, to + i, add(load(source, at + i), shifts))
-    i, left = count // lanes * lanes, count % lanes
-    if left > 0:
-        store_first(target, to + i, add(load_first(source, at + i, left), shifts), left)
+def _copy_run(target, to, source, at, count):
+    """target[to : to + count] = source[at : at + count]"""
+    lanes = lanes_of(source)
+    for i in range(0, count, lanes):
+        store_part(target, to + i, load_part(source, at + i, count - i), count - i)
 
 
 @jit_part
@@ -119,9 +107,25 @@ def _copy_patches(patches, row, input, image, images, numbers):
                 for kh in range(kH):
                     at = (((image + n) * C + c) * H + i * kH + kh) * W
                     to = (c * kH + kh) * kW * row + (n * H_out + i) * W_out
-                    for kw in range(kW):
+                    if kW == 4:
+                        for kw in range(kW):
+                            _copy_every_fourth(patches, to + kw * row, input, at + kw, W_out)
+                    else:
                         for j in range(W_out):
-                            patches[to + kw * row + j] = input[at + j * kW + kw]
+                            for kw in range(kW):
+                                patches[to + kw * row + j] = input[at + j * kW + kw]
+
+
+@jit_part
+def _copy_every_fourth(target, to, source, at, count):
+    """target[to + j] = source[at + 4 * j] for j < count"""
+    lanes = lanes_of(source)
+    for j in range(0, count, lanes):
+        start, left = at + 4 * j, 4 * (count - j) - 3
+        a, b = load_part(source, start, left), load_part(source, start + lanes, left - lanes)
+        c = load_part(source, start + 2 * lanes, left - 2 * lanes)
+        d = load_part(source, start + 3 * lanes, left - 3 * lanes)
+        store_part(target, to + j, evens(evens(a, b), evens(c, d)), count - j)
 
 
 @jit
@@ -131,10 +135,12 @@ def _forward(share, input, weight, bias, output, N, images, numbers):
     K, pixels = C * kH * kW, H_out * W_out
     first, last = begin(share, -(-N // images))
     row = _padded_row(images * pixels, lanes)
-    patches, sums = np.zeros(K * row, input.dtype), np.empty(MAX_ROWS * row, input.dtype)
-    steps, patch_steps = np.empty(K, np.int64), np.empty(K, np.int64)
-    for k in range(K):
-        steps[k], patch_steps[k] = k, k * row
+    # The bias is one more weight, of a pixel that is always 1.
+    patches, sums = np.ones((K + 1) * row, input.dtype), np.empty(MAX_ROWS * row, input.dtype)
+    weights = np.empty((C_out, K + 1), input.dtype)
+    weights[:, :K], weights[:, K] = weight.reshape(C_out, K), bias
+    weights = weights.reshape(-1)
+    steps, patch_steps = np.arange(K + 1), np.arange(K + 1) * row
     # Whole vectors of outputs, and enough for a wide tile, need no detour.
     in_place = pixels % lanes == 0 and pixels >= 2 * lanes
     for block in range(first, last):
@@ -146,24 +152,21 @@ def _forward(share, input, weight, bias, output, N, images, numbers):
             if in_place:
                 for n in range(count):
                     to = ((image + n) * C_out + o) * pixels
-                    for r in range(rows):
-                        shift = splat(bias[o + r])
-                        for p in range(0, pixels, lanes):
-                            store(output, to + r * pixels + p, shift)
-                    multiply_rows(output, to, pixels, weight, o * K, K, steps, patches, n * pixels,
-                                  patch_steps, 0, K, rows, pixels // lanes, True)  # fmt: skip
+                    multiply_rows(output, to, pixels, weights, o * (K + 1), K + 1, steps,
+                                  patches, n * pixels, patch_steps, 0, K + 1, rows,
+                                  pixels // lanes, False)  # fmt: skip
                 continue
-            multiply_rows(sums, 0, row, weight, o * K, K, steps, patches, 0, patch_steps, 0, K,
-                          rows, -(-count * pixels // lanes), False)  # fmt: skip
+            multiply_rows(sums, 0, row, weights, o * (K + 1), K + 1, steps, patches, 0, patch_steps,
+                          0, K + 1, rows, -(-count * pixels // lanes), False)  # fmt: skip
             for r in range(rows):
                 for n in range(count):
                     to = ((image + n) * C_out + o + r) * pixels
-                    _copy_run(output, to, sums, r * row + n * pixels, pixels, bias[o + r])
+                    _copy_run(output, to, sums, r * row + n * pixels, pixels)
 
 
 @jit
 def _grad_weight(share, grad_output, input, grad_weight, grad_bias, parts, N, images, numbers):
-    lanes, zero = lanes_of(input), input.dtype.type(0)
+    lanes = lanes_of(input)
     C, _, _, kH, kW, C_out, H_out, W_out = numbers
     K, pixels = C * kH * kW, H_out * W_out
     first, last = begin(share, parts)
@@ -184,7 +187,7 @@ def _grad_weight(share, grad_output, input, grad_weight, grad_bias, parts, N, im
             for o in range(C_out):
                 for n in range(count):
                     at = ((image + n) * C_out + o) * pixels
-                    _copy_run(grads, o * row + n * pixels, grad_output, at, pixels, zero)
+                    _copy_run(grads, o * row + n * pixels, grad_output, at, pixels)
                 grad_bias[part * C_out + o] += sum_run(grads, o * row, count * pixels)
             for o in range(0, C_out, MAX_ROWS):
                 add_dot_products(grad_weight, (part * C_out + o) * K, K, grads, o * row, row, steps,
