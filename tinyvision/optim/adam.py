@@ -74,9 +74,10 @@ class Adam(Optimizer):
         for state in states:
             state["step"]._data += 1
         steps = [state["step"]._data.item() for state in states]
-        # As a rule, all have made as many steps.
-        distinct, which = np.unique(steps, return_inverse=True)
-        options = np.array([_factors(step, group) for step in distinct.tolist()])[which]
+        if len(set(steps)) == 1:  # as a rule
+            options = np.repeat([_factors(steps[0], group)], len(steps), axis=0)
+        else:
+            options = np.array([_factors(step, group) for step in steps])
         kernels.adam_step(
             [param._data for param in params],
             [param._grad._data for param in params],
