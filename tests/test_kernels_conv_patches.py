@@ -55,3 +55,24 @@ def test_patches_give_equal_bits_for_any_division_of_the_work(shape, monkeypatch
         monkeypatch.setattr(conv_patches, "count_shares", lambda items, _, n=shares: min(n, items))
         digests.add(b"".join([result.tobytes() for result in _results(shape, np.float32)]))
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("N, C_in, C_out, H, W", [(3, 4, 5, 4, 4), (1, 1, 1, 1, 1), (2, 3, 7, 1, 6),
+                                                  (0, 3, 2, 2, 2), (2, 0, 3, 2, 2)])  # fmt: skip
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_window_over_the_whole_image_equals_the_reference(N, C_in, C_out, H, W, has_bias):
+    rng = np.random.default_rng(0)
+    input = rng.standard_normal((N, H, W, C_in)).transpose(0, 3, 1, 2)  # not contiguous
+    weight, bias = rng.standard_normal((C_out, C_in, H, W)), rng.standard_normal(C_out)
+    options = (2, 1), (0, 0), (1, 1), 1
+    arguments = (input, weight, bias if has_bias else None, *options)
+    expected = conv.conv2d_forward_reference(*arguments)
+    np.testing.assert_allclose(conv.conv2d_forward(*arguments), expected, rtol=1e-12, atol=1e-12)
+    grad = rng.standard_normal(expected.shape)
+    for needs in ((True, True, True), (True, False, False), (False, True, False)):
+        ours = conv.conv2d_backward(grad, input, weight, *options, *needs)
+        theirs = conv.conv2d_backward_reference(grad, input, weight, *options, *needs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

@@ -19,6 +19,8 @@ Source: LeCun et al. 1989, "Backpropagation applied to handwritten zip code reco
 to the arithmetic of shapes: Dumoulin and Visin 2016, arXiv:1603.07285.
 """
 
+import math
+
 import numpy as np
 
 from tinyvision.kernels import memory
@@ -31,6 +33,7 @@ from tinyvision.kernels.conv_direct import (
 from tinyvision.kernels.conv_patches import are_patches, patches_forward, patches_grad_weight
 from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
 from tinyvision.kernels.jit import flat, twin_of
+from tinyvision.kernels.linear import linear_backward, linear_forward
 from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.winograd import (
     is_faster,
@@ -113,7 +116,7 @@ def conv2d_backward_reference(
 # the output. Nothing else is written: no "im2col" matrix of kH * kW times the input.
 #
 # Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py. So do windows
-# that do not overlap: conv_patches.py.
+# that do not overlap: conv_patches.py. A window that covers the whole image makes a linear layer.
 #
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
@@ -136,6 +139,9 @@ def conv2d_forward(
 ) -> np.ndarray:
     """The convolution of the module's docstring."""
     shape = _shape(input, weight, stride, padding, dilation, groups)
+    if _is_linear(shape):
+        output = linear_forward(_rows(input), _rows(weight), bias)
+        return output.reshape(shape.N, shape.C_out, 1, 1)
     if is_faster(shape):
         return winograd_forward(input, weight, bias, padding)
     if bias is None:
@@ -169,6 +175,15 @@ def conv2d_backward(
     """The gradients that are needed, None for the others."""
     shape = _shape(input, weight, stride, padding, dilation, groups)
     grad_input = grad_weight = grad_bias = None
+    if _is_linear(shape):
+        grad_input, grad_weight, grad_bias = linear_backward(
+            _rows(grad_output), _rows(input), _rows(weight), needs_input, needs_weight, needs_bias
+        )
+        return (
+            None if grad_input is None else grad_input.reshape(input.shape),
+            None if grad_weight is None else grad_weight.reshape(weight.shape),
+            grad_bias,
+        )
     if needs_input:
         grad_input = _grad_input(grad_output, weight, shape)
     if needs_weight:
@@ -176,6 +191,21 @@ def conv2d_backward(
     elif needs_bias:
         grad_bias = grad_output.sum(axis=(0, 2, 3))
     return grad_input, grad_weight, grad_bias if needs_bias else None
+
+
+def _is_linear(shape: Shape) -> bool:
+    """Whether the window covers the whole image, and sees all of it."""
+    return (
+        (shape.kH, shape.kW) == (shape.H, shape.W)
+        and shape.padding == (0, 0)
+        and shape.dilation == (1, 1)
+        and shape.groups == 1
+    )
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    """(n, ...) -> (n, numbers of each)."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np.ndarray:
