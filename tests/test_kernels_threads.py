@@ -112,3 +112,16 @@ def test_launch_from_several_threads_at_once():
     for user in users:
         user.join()
     assert all((counts == 200).all() for counts in all_counts)
+
+
+def test_count_shares_wakes_the_helpers_for_many_small_jobs(monkeypatch):
+    monkeypatch.setattr(threads, "_team", None)  # as if nothing had been shared yet
+    monkeypatch.setattr(threads, "_missed", 0)
+    small, large = threads.MISSED // 4, 2 * threads.WAKE_UP
+    assert threads.count_shares(100, large) == 4
+    assert threads.count_shares(1, large) == 1
+    monkeypatch.setattr(threads, "PAUSE", 10**12)
+    assert [threads.count_shares(100, small) for _ in range(5)] == [1, 1, 1, 4, 1]
+    monkeypatch.setattr(threads, "PAUSE", -1)  # too far from each other
+    assert [threads.count_shares(100, small) for _ in range(9)] == [1] * 9
+    assert threads.count_shares(100, threads.HAND_OVER) == 1
