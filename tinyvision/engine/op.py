@@ -157,7 +157,7 @@ class Op:
         node = Node(cls, needs)
         result = cls.forward(node, *[None if t is None else t._data for t in inputs], **params)
         differentiable = True in needs
-        if type(result) is not tuple:
+        if type(result) is not tuple:  # written out for speed
             output = cls._wrap(inputs[0], result, node, 0, differentiable)
             if differentiable:
                 _connect(node, inputs, (output,))
@@ -174,13 +174,21 @@ class Op:
         """A tensor around one result of forward."""
         if type(array) is not np.ndarray:
             array = np.asarray(array)  # NumPy turns zero-dimensional results into scalars
-        has_grad = differentiable and array.dtype.kind == "f"
+        base = first if cls.is_view and _is_view_of(array, first._data) else None
+        if not differentiable or array.dtype.kind != "f":
+            return first._from_op(array, None, number, base)
         if node._non_differentiable and any(array is a for a in node._non_differentiable):
-            has_grad = False
-        base = None
-        if cls.is_view and np.may_share_memory(array, first._data):
-            base = first
-        return first._from_op(array, node if has_grad else None, number, base)
+            return first._from_op(array, None, number, base)
+        return first._from_op(array, node, number, base)
+
+
+def _is_view_of(array: np.ndarray, data: np.ndarray) -> bool:
+    """Whether NumPy made `array`, a result of a view operation, without copying `data`.
+
+    Views know whose memory they look at; np.may_share_memory takes as long as an operation.
+    """
+    owner = array.base
+    return array is data or (owner is not None and (owner is data or owner is data.base))
 
 
 def _needs_input_grad(inputs: tuple[Any, ...]) -> tuple[bool, ...]:
@@ -195,7 +203,7 @@ def _connect(node: Node, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> N
     """Make `node` part of the graph."""
     node.edges = [
         None if not needed else (t, 0) if t.grad_fn is None else (t.grad_fn, t._output_nr)
-        for t, needed in zip(inputs, node.needs_input_grad, strict=True)
+        for t, needed in zip(inputs, node.needs_input_grad)  # noqa: B905 - strict takes longer
     ]
     node.outputs = [(t._data.shape, t._data.dtype) for t in outputs]
     if node._saved:

@@ -12,7 +12,7 @@ from tinyvision.tensor import Tensor
 class Parameter(Tensor):
     """A tensor to be trained; it shares the memory of `data`.
 
-    What is computed from a Parameter is a plain Tensor. Unlike Tensors, Parameters may be given
+    What is computed from a Parameter is a plain Tensor. Like all Tensors, Parameters may be given
     attributes of one's own (`p.is_bias = True`).
 
     Raises: TypeError if data is no Tensor, RuntimeError if its dtype cannot have gradients.

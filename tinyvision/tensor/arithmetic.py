@@ -15,8 +15,6 @@ from tinyvision.tensor.base import TensorBase, check_number, require_tensor
 class Arithmetic(TensorBase):
     """Methods that combine two operands element by element, broadcasting them."""
 
-    __slots__ = ()
-
     def __add__(self, other: Any) -> Self:
         return self._binary(other, ew.Add)
 

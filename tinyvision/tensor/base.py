@@ -17,10 +17,7 @@ from tinyvision.ops.elementwise import Cast
 class Version:
     """Counts the in-place changes to one piece of memory; all views of it share the object."""
 
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
+    count = 0
 
 
 class TensorBase:
@@ -31,27 +28,20 @@ class TensorBase:
     of, and _base_grad_fn the history that base had when the view was taken.
     """
 
-    __slots__ = (
-        "_data",
-        "_requires_grad",
-        "_grad",
-        "grad_fn",
-        "_output_nr",
-        "_version",
-        "_base",
-        "_base_grad_fn",
-        "_hooks",
-        "_retains_grad",
-        "__weakref__",
-    )
-
     # NumPy arrays leave `array + tensor` to the tensor.
     __array_priority__ = 1000
 
+    # Defaults that most tensors never change stay on the class, so that making one is cheap.
     _data: np.ndarray
-    _base: Any
-    _grad: Any
-    grad_fn: Node | None
+    _version: Version | None
+    _requires_grad = False
+    _grad: Any = None
+    grad_fn: Node | None = None
+    _output_nr = 0
+    _base: Any = None
+    _base_grad_fn: Node | None = None
+    _hooks: dict[int, Any] | None = None
+    _retains_grad = False
 
     @classmethod
     def _from_op(
@@ -62,15 +52,10 @@ class TensorBase:
 
     def _init(self, array: np.ndarray, grad_fn: Node | None, output_nr: int, base: Any) -> None:
         self._data = array
-        self._requires_grad = grad_fn is not None
-        self._grad = None
-        self.grad_fn = grad_fn
-        self._output_nr = output_nr
-        self._hooks: dict[int, Any] | None = None
-        self._retains_grad = False
+        if grad_fn is not None:
+            self.grad_fn, self._output_nr, self._requires_grad = grad_fn, output_nr, True
         if base is None:
             self._version = None if modes.inference else Version()
-            self._base = self._base_grad_fn = None
         else:
             self._version = base._version
             self._base = base if base._base is None else base._base

@@ -14,8 +14,6 @@ from tinyvision.tensor.base import TensorBase, check_number, require_tensor
 class Comparison(TensorBase):
     """Methods that compare two operands element by element, broadcasting them."""
 
-    __slots__ = ()
-
     def _compare(self, other: Any, function: Callable) -> Any:
         operands = self._promoted(other)
         if operands is None:

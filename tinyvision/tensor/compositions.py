@@ -24,8 +24,6 @@ from tinyvision.tensor.shaping import Shaping
 class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearAlgebra):
     """Methods that need no formula of their own."""
 
-    __slots__ = ()
-
     absolute = Pointwise.abs
     negative = Pointwise.neg
     multiply = Arithmetic.mul

@@ -15,8 +15,6 @@ from tinyvision.tensor.base import TensorBase, require_tensor
 class Counting(TensorBase):
     """Methods whose results are without gradients: which values, how many, and draws."""
 
-    __slots__ = ()
-
     def unique(
         self,
         sorted: bool = True,

@@ -16,8 +16,6 @@ from tinyvision.tensor.base import TensorBase
 class Gradients(TensorBase):
     """Methods about gradients."""
 
-    __slots__ = ()
-
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are wanted for this tensor."""

@@ -31,8 +31,6 @@ from tinyvision.tensor.base import TensorBase
 class Indexing(TensorBase):
     """Methods that name elements of a Tensor."""
 
-    __slots__ = ()
-
     def __getitem__(self, index: Any) -> Self:
         """The part that index names: a view, or a copy if there is an index array in it.
 

@@ -39,8 +39,6 @@ def _twin_of(method: Callable) -> Callable:
 class InPlace(TensorBase):
     """Methods that change a Tensor's memory."""
 
-    __slots__ = ()
-
     def _in_place(self, change: Callable[[Any], Any], *operands: Any) -> Self:
         """self <- change(self), recorded if self or one of `operands` needs gradients."""
         recorded = modes.grad and (self._requires_grad or any(map(_requires_grad, operands)))

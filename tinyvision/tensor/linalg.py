@@ -16,8 +16,6 @@ from tinyvision.tensor.base import TensorBase, require_tensor
 class LinearAlgebra(TensorBase):
     """Methods that treat the last dims of a Tensor as matrices."""
 
-    __slots__ = ()
-
     # ---------------------------------------------------------------- products
 
     def matmul(self, other: Self) -> Self:

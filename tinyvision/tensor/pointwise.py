@@ -21,8 +21,6 @@ def _method(name: str, rule: ew.Rule, meaning: str) -> Callable[[Any], Any]:
 class Pointwise(Arithmetic):
     """Methods y = f(x); integers become float32 where f is not a map of integers."""
 
-    __slots__ = ()
-
     def _unary(self, rule: ew.Rule) -> Self:
         return ew.Unary.apply(self if rule.keeps_integers else self._as_float(), rule=rule)
 

@@ -33,8 +33,6 @@ class Reductions(TensorBase):
     Raises: IndexError if a dim is out of range, RuntimeError if one is given twice.
     """
 
-    __slots__ = ()
-
     # ---------------------------------------------------------------- sums, products, moments
 
     def sum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Self:

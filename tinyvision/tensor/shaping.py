@@ -23,8 +23,6 @@ from tinyvision.tensor.base import TensorBase
 class Shaping(TensorBase):
     """Methods that change shape or order."""
 
-    __slots__ = ()
-
     def reshape(self, *sizes: Any, shape: Any = None) -> Self:
         """The same values in another shape, one size of which may be -1; a view if possible."""
         wanted = sizes_from(sizes if shape is None else (shape,), "reshape")

@@ -25,8 +25,6 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
     Made by `tinyvision.tensor(...)` and its siblings; `Tensor(data)` is float32, as in PyTorch.
     """
 
-    __slots__ = ()
-
     if not TYPE_CHECKING:
         __getattr__ = missing.names("tinyvision.Tensor")
 
