@@ -176,7 +176,7 @@ def _grid_size(name: str, input: Tensor, output_size: Any) -> Pair:
 
     Raises: RuntimeError if it is not one or two sizes, TypeError if they are not ints.
     """
-    if isinstance(input, Tensor) and input.ndim < 3:
+    if isinstance(output_size, (tuple, list)) and isinstance(input, Tensor) and input.ndim < 3:
         raise ValueError(f"{name}: expected at least 3 dims, but got input of size {input.shape}")
     check_image(name, input)
     if isinstance(output_size, (tuple, list)):
