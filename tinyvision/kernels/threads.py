@@ -30,7 +30,7 @@ _team: "_Team | None" = None
 # have kept it from giving it back.
 _team_lock = threading.RLock()
 # Nanoseconds of work per share that are worth handing over to helpers, and worth waking them up.
-HAND_OVER, WAKE_UP = 12_000, 60_000
+HAND_OVER, WAKE_UP = 20_000, 60_000
 # So much work done alone, in jobs so close to each other, also makes it worth it: there is more.
 MISSED, PAUSE = 240_000, 300_000
 _missed, _last_missed = 0, 0
