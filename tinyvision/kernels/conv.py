@@ -24,12 +24,13 @@ import math
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.conv_direct import (
-    MAX_ROWS,
-    Sizes,
-    correlate,
-    correlate_weight,
+from tinyvision.kernels.conv_depthwise import (
+    depthwise_forward,
+    depthwise_grad_input,
+    depthwise_grad_weight,
+    is_depthwise,
 )
+from tinyvision.kernels.conv_direct import MAX_ROWS, Sizes, correlate, correlate_weight
 from tinyvision.kernels.conv_patches import are_patches, patches_forward, patches_grad_weight
 from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
 from tinyvision.kernels.jit import flat, twin_of
@@ -116,7 +117,8 @@ def conv2d_backward_reference(
 # the output. Nothing else is written: no "im2col" matrix of kH * kW times the input.
 #
 # Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py. So do windows
-# that do not overlap: conv_patches.py. A window that covers the whole image makes a linear layer.
+# that do not overlap: conv_patches.py, and filters of one channel each: conv_depthwise.py. A window
+# that covers the whole image makes a linear layer.
 #
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
@@ -149,6 +151,8 @@ def conv2d_forward(
     output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
     if are_patches(shape) and input.size > 0 < output.size:
         return patches_forward(input, weight, bias, shape)
+    if is_depthwise(shape) and output.size > 0:
+        return depthwise_forward(input, weight, bias, shape)
     if shape.C_in == 0:
         output[:] = bias[:, None, None]
     elif output.size > 0:
@@ -213,6 +217,8 @@ def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np
         return winograd_grad_input(grad_output, weight, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
+    if is_depthwise(shape):
+        return depthwise_grad_input(grad_output, weight, shape)
     grad_input = memory.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     plan = grad_input_plan(shape)
     sizes = _sizes(plan, shape.C_out, shape.H_out, shape.W_out, shape.C_in, shape.H, shape.W,
@@ -230,6 +236,8 @@ def _grad_weight_and_bias(
         return np.zeros(weight.shape, weight.dtype), grad_output.sum(axis=(0, 2, 3))
     if are_patches(shape):
         return patches_grad_weight(grad_output, input, shape)
+    if is_depthwise(shape):
+        return depthwise_grad_weight(grad_output, input, shape)
     blocks = shape.groups * -(-(shape.C_out // shape.groups) // MAX_ROWS)
     # 16 parts at most in all, and no more than 1 MB of them in float32; at least one.
     parts = max(1, min(16 // blocks, 2**18 // weight.size, shape.N))

@@ -31,6 +31,7 @@ from tinyvision.kernels.vectors import (
     llvm_vector,
     load_vector,
     make_power_of_two,
+    mask_of_bits,
     masked_load,
     masked_store,
     multiply_add,
@@ -101,6 +102,22 @@ def load_first(typing_context, array, offset, count):
         return masked_load(builder, array.dtype, pointer, mask, zero)
 
     return Vector(array.dtype)(array, types.intp, types.intp), emit
+
+
+@intrinsic
+def load_masked(typing_context, array, offset, mask):
+    """array[offset + lane] in the lanes whose bit of `mask` is 1, and 0 in the others.
+
+    The memory of the others is not read, and need not exist.
+    """
+
+    def emit(context, builder, signature, arguments):
+        vector = llvm_vector(array.dtype)
+        pointer = element_pointer(context, builder, array, *arguments[:2])
+        lanes = mask_of_bits(builder, vector, arguments[2])
+        return masked_load(builder, array.dtype, pointer, lanes, zeros(array.dtype))
+
+    return Vector(array.dtype)(array, types.intp, types.uint16), emit
 
 
 @intrinsic

@@ -237,6 +237,14 @@ def lanes_below(builder, vector, count):
     return builder.icmp_signed("<", numbers, counts)
 
 
+def mask_of_bits(builder, vector, bits):
+    """The mask that is true in the lanes whose bit of the 16-bit number is 1."""
+    booleans = ir.VectorType(ir.IntType(1), vector.count)
+    if vector.count < 16:
+        bits = builder.trunc(bits, ir.IntType(vector.count))
+    return builder.bitcast(bits, booleans)
+
+
 def masked_load(builder, element, pointer, mask, otherwise):
     """The vector at `pointer` in the lanes of the mask; unsigned integers become floats."""
     alignment = ir.Constant(INT32, element.bitwidth // 8)
