@@ -15,6 +15,7 @@ from tinyvision.kernels.simd import (
     load_first,
     splat,
     store,
+    store_by_twos,
     store_first,
     sum_run,
 )
@@ -152,6 +153,9 @@ def copy_sums(target, to, row, step, sums, at, pitch, rows, columns, bias):
             x = columns // lanes * lanes
             if x < columns:
                 store_first(target, to + x, add(load(sums, at + x), biases), columns - x)
+        elif step == 2:
+            for x in range(0, columns, lanes):
+                store_by_twos(target, to + 2 * x, add(load(sums, at + x), biases), columns - x)
         else:
             for x in range(columns):
                 target[to + x * step] = sums[at + x] + bias

@@ -168,6 +168,29 @@ def store_first(typing_context, array, offset, value, count):
 
 
 @intrinsic
+def store_by_twos(typing_context, array, offset, value, count):
+    """array[offset + 2 * lane] = value in its first `count` lanes"""
+    signature = types.void(array, types.intp, value, types.intp)
+
+    def emit(context, builder, signature, arguments):
+        target, offset, value, count = arguments
+        lanes, element = value.type.count, array.dtype
+        for half in range(2):
+            # Lane i goes to place 2 * i; what is in the places between them is masked off.
+            places = [half * lanes // 2 + i // 2 for i in range(lanes)]
+            spread = builder.shuffle_vector(value, value, lane_numbers(places))
+            is_place = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1, 0] * (lanes // 2))
+            left = builder.sub(builder.add(count, count), ir.Constant(INT, half * lanes))
+            mask = builder.and_(lanes_below(builder, value.type, left), is_place)
+            to = builder.add(offset, ir.Constant(INT, half * lanes))
+            pointer = element_pointer(context, builder, array, target, to)
+            masked_store(builder, element, pointer, mask, spread)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+@intrinsic
 def store_transposed(typing_context, target, to, to_row, source, at, row, rows, columns, factor):
     """target[to + j*to_row + i] = factor * source[at + i*row + j] for i < rows and j < columns
 
