@@ -37,7 +37,6 @@ class Node:
     """One recorded call of an Op: the context of its forward and a node of the graph.
 
     op: the Op class.
-    needs_input_grad: a bool per input; backward may return None where it is False.
     edges: per input None, or (Node or leaf tensor, which output of it the input was).
     outputs: (shape, dtype) per output.
     Forward may set further attributes (shapes, axes) for backward to read.
@@ -45,7 +44,6 @@ class Node:
 
     # Defaults that most nodes never change stay on the class, so that recording is cheap.
     op_name: str | None = None  # what to print instead of the op's own name
-    edges: list[tuple[Any, int] | None] = []
     outputs: list[tuple[tuple[int, ...], np.dtype]] = []
     hooks: dict[int, dict[int, Any]] | None = None  # output number -> hooks on its gradient
     retain: dict[int, Any] | None = None  # output number -> what keeps its gradient
@@ -55,9 +53,9 @@ class Node:
     _watched: Sequence[tuple[Any, int, tuple[int, ...]]] = ()
     _non_differentiable: tuple[np.ndarray, ...] = ()
 
-    def __init__(self, op: type[Op], needs_input_grad: tuple[bool, ...]) -> None:
+    def __init__(self, op: type[Op], edges: list[tuple[Any, int] | None]) -> None:
         self.op = op
-        self.needs_input_grad = needs_input_grad
+        self.edges = edges
         self.order = next(_creation_order)
 
     if TYPE_CHECKING:  # forward may set any attribute
@@ -65,6 +63,11 @@ class Node:
         def __getattr__(self, name: str) -> Any: ...
 
         def __setattr__(self, name: str, value: Any) -> None: ...
+
+    @property
+    def needs_input_grad(self) -> tuple[bool, ...]:
+        """A bool per input; backward may return None where it is False."""
+        return tuple([edge is not None for edge in self.edges])
 
     def name(self) -> str:
         """The name PyTorch would print, such as `MulBackward0`."""
@@ -153,10 +156,15 @@ class Op:
         Touches only `_data`, `_requires_grad`, `grad_fn`, versions and `_from_op` of its inputs,
         so that operations never import the Tensor class.
         """
-        needs = _needs_input_grad(inputs) if modes.grad else (False,) * len(inputs)
-        node = Node(cls, needs)
-        result = cls.forward(node, *[None if t is None else t._data for t in inputs], **params)
-        differentiable = True in needs
+        record = modes.grad
+        arrays: list[np.ndarray | None] = []
+        edges: list[tuple[Any, int] | None] = []
+        for tensor in inputs:
+            arrays.append(None if tensor is None else tensor._data)
+            edges.append(_edge_to(tensor) if record and tensor is not None else None)
+        node = Node(cls, edges)
+        result = cls.forward(node, *arrays, **params)
+        differentiable = edges.count(None) < len(edges)
         if type(result) is not tuple:  # written out for speed
             output = cls._wrap(inputs[0], result, node, 0, differentiable)
             if differentiable:
@@ -191,20 +199,17 @@ def _is_view_of(array: np.ndarray, data: np.ndarray) -> bool:
     return array is data or (owner is not None and (owner is data or owner is data.base))
 
 
-def _needs_input_grad(inputs: tuple[Any, ...]) -> tuple[bool, ...]:
-    """Which inputs a gradient will be asked for; refuses views with an outdated history."""
-    for tensor in inputs:
-        if tensor is not None and tensor._base is not None:
-            tensor._check_base_history()
-    return tuple([t is not None and t._requires_grad for t in inputs])
+def _edge_to(tensor: Any) -> tuple[Any, int] | None:
+    """Where a gradient of this input goes, if it needs one."""
+    if tensor._base is not None:
+        tensor._check_base_history()
+    if not tensor._requires_grad:
+        return None
+    return (tensor, 0) if tensor.grad_fn is None else (tensor.grad_fn, tensor._output_nr)
 
 
 def _connect(node: Node, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
     """Make `node` part of the graph."""
-    node.edges = [
-        None if not needed else (t, 0) if t.grad_fn is None else (t.grad_fn, t._output_nr)
-        for t, needed in zip(inputs, node.needs_input_grad)  # noqa: B905 - strict takes longer
-    ]
     node.outputs = [(t._data.shape, t._data.dtype) for t in outputs]
     if node._saved:
         node._watch(inputs + outputs)
