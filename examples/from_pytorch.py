@@ -49,7 +49,7 @@ def set_weights(lib, model, seed):
 def batches(seed, size):
     """Endless batches of digits as arrays, in an order that depends on the seed alone."""
     digits = Digits(train=True)
-    images = digits.data.astype(np.float32)[:, None] / 16 - 0.3
+    images = digits.data.astype(np.float32)[:, None] / 255 - 0.3
     labels = digits.targets.astype(np.int64)
     rng = np.random.default_rng(seed)
     while True:

@@ -11,6 +11,7 @@ from tinyvision.creation import from_numpy, tensor
 from tinyvision.data import (
     BatchSampler,
     ConcatDataset,
+    DataLoader,
     Dataset,
     RandomSampler,
     Sampler,
@@ -138,6 +139,25 @@ def test_tensor_dataset_get_batch_equals_collated_samples():
     for a, b in zip(whole, one_by_one, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
         assert a.dtype == b.dtype
+
+
+class Tenfold(TensorDataset):
+    """Overrides how a sample is made, and knows nothing of get_batch."""
+
+    def __getitem__(self, index):
+        (value,) = super().__getitem__(index)
+        return value * 10, index
+
+
+def test_a_subclass_that_overrides_getitem_is_asked_for_each_sample():
+    dataset = Tenfold(from_numpy(np.arange(3)))
+    for source in (
+        dataset,
+        Subset(dataset, [0, 1, 2]),
+        Subset(Subset(dataset, range(3)), range(3)),
+    ):
+        (values, indices), *_ = DataLoader(source, batch_size=2)
+        assert values.tolist() == [0, 10] and indices.tolist() == [0, 1]
 
 
 def test_tensor_dataset_refuses_different_lengths():

@@ -1,6 +1,7 @@
 """Making tensors, and Python's and NumPy's protocols on them."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -225,3 +226,38 @@ def test_stride_and_sizes():
     assert not t.is_contiguous()
     assert t.numel() == 24
     assert t.dim() == t.ndim == 3
+
+
+INTEGER_WRITES = {
+    "tensor": lambda value, dtype: tv.tensor([value], dtype=dtype),
+    "full": lambda value, dtype: tv.full((1,), value, dtype=dtype),
+    "full_like": lambda value, dtype: tv.full_like(tv.zeros(1, dtype=dtype), value),
+    "new_full": lambda value, dtype: tv.zeros(2, dtype=dtype).new_full((1,), value),
+    "fill_": lambda value, dtype: tv.zeros(1, dtype=dtype).fill_(value),
+    "masked_fill": lambda value, dtype: tv.zeros(1, dtype=dtype).masked_fill(
+        tv.tensor(True), value
+    ),
+    "scatter": lambda value, dtype: tv.zeros(1, dtype=dtype).scatter(0, tv.tensor([0]), value),
+}
+
+
+@pytest.mark.parametrize("write", INTEGER_WRITES.values(), ids=INTEGER_WRITES)
+def test_numbers_that_do_not_fit_an_integer_dtype_are_refused(write):
+    for value, dtype in [
+        (300, tv.uint8), (-256, tv.uint8), (-1.5, tv.uint8), (-129, tv.int8), (2**31, tv.int32),
+        (math.inf, tv.int64), (math.nan, tv.int64),
+    ]:  # fmt: skip
+        with pytest.raises(RuntimeError, match="without overflow"):
+            write(value, dtype)
+    assert write(-1, tv.uint8).tolist() == [255]
+    assert write(-1.5, tv.int8).tolist() == [-1]
+
+
+def test_a_negative_number_meets_unsigned_integers():
+    x = tv.tensor([0, 1, 255], dtype=tv.uint8)
+    assert (x + -1).tolist() == [255, 0, 254]
+    assert (x == -1).tolist() == [False, False, True]  # -1 is 255, as in C and PyTorch
+    x[0] = -2
+    assert x[0].item() == 254
+    with pytest.raises(RuntimeError, match="without overflow"):
+        x[0] = math.nan

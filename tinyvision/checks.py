@@ -26,6 +26,25 @@ def as_int(value: Any, name: str, what: str) -> int:
         raise TypeError(f"{name}: {what} must be an int, got {type(value).__name__}") from None
 
 
+def fitting(numbers: Any, dtype: np.dtype) -> np.ndarray:
+    """Python numbers as an array of a dtype. Unsigned integers take negative ones modulo 2^bits.
+
+    Raises: RuntimeError if a number does not fit an integer dtype, as inf and NaN never do.
+    """
+    if dtype.kind not in "iu":
+        return np.array(numbers, dtype)
+    array = np.asarray(numbers)
+    if array.dtype.kind != "b":
+        limits = np.iinfo(dtype)
+        wraps = dtype.kind == "u" and array.dtype.kind != "f"
+        fits = (array >= (-limits.max if wraps else limits.min)) & (array <= limits.max)
+        if not np.all(fits):
+            raise RuntimeError(
+                f"value {array[~fits].flat[0]} cannot be converted to type {dtype} without overflow"
+            )
+    return array.astype(dtype)
+
+
 def normalize_dim(dim: int, ndim: int, name: str) -> int:
     """A dim counted from the front; zero-dimensional tensors have one dim, as in PyTorch.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision import random
-from tinyvision.checks import as_int, sizes_from
+from tinyvision.checks import as_int, fitting, sizes_from
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import SUPPORTED, TORCH_NAMES, as_dtype, float32, int64
 from tinyvision.random import Generator, stream
@@ -24,13 +24,15 @@ def tensor(
 
     Python floats become float32; arrays and tensors keep their dtype.
 
-    Raises: ValueError for ragged lists, TypeError for what is not numbers.
+    Raises: ValueError for ragged lists, TypeError for what is not numbers, RuntimeError for numbers
+    that do not fit the dtype.
     """
-    array = to_array(data)
+    array, typed = to_array(data), isinstance(data, (np.ndarray, np.generic, Tensor))
     if dtype is None:
-        typed = isinstance(data, (np.ndarray, np.generic, Tensor))
         dtype = array.dtype if typed else _python_dtype(array)
-    return _make(np.array(array, as_dtype(dtype), order="C"), device, requires_grad)
+    dtype = as_dtype(dtype)
+    copy = np.array(array, dtype, order="C") if typed else fitting(array, dtype)
+    return _make(copy, device, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -92,7 +94,8 @@ def full(
 ) -> Tensor:
     """All `fill_value`, whose type gives the dtype."""
     dtype = _python_dtype(np.asarray(fill_value)) if dtype is None else as_dtype(dtype)
-    return _make(np.full(_sizes((size,), "full"), fill_value, dtype), device, requires_grad)
+    filled = np.full(_sizes((size,), "full"), fitting(fill_value, dtype))
+    return _make(filled, device, requires_grad)
 
 
 def zeros_like(
@@ -125,7 +128,7 @@ def full_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """All `fill_value`, in the shape and dtype of input."""
-    filled = np.full_like(input._data, fill_value, _or_own(input, dtype))
+    filled = np.full(input._data.shape, fitting(fill_value, _or_own(input, dtype)))
     return _make(filled, device, requires_grad)
 
 

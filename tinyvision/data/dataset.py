@@ -160,7 +160,13 @@ def fetch_samples(dataset: Any, indices: Sequence[int]) -> list:
 
 
 def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
-    """The finished batch of `indices` from the dataset's `get_batch`, or None."""
-    if hasattr(dataset, "get_batch"):
-        return dataset.get_batch(indices)
+    """The finished batch of `indices` from the dataset's `get_batch`, or None.
+
+    A subclass that overrides how a sample is made, but not this, wants its own samples.
+    """
+    for cls in type(dataset).__mro__:
+        if "get_batch" in vars(cls):
+            return dataset.get_batch(indices)
+        if "__getitem__" in vars(cls) or "__getitems__" in vars(cls):
+            break
     return None

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.checks import broadcast_shape
+from tinyvision.checks import broadcast_shape, fitting
 from tinyvision.dtypes import float32, result_type, scalar_dtype
 from tinyvision.engine.modes import modes
 from tinyvision.engine.op import Node, Op
@@ -92,10 +92,19 @@ class TensorBase:
             return other
         if isinstance(other, (bool, int, float, np.generic)):
             own = (self._data.dtype, self._standing())
-            return self._from_op(_scalar(other, result_type((own, (scalar_dtype(other), 0)))))
+            return self._from_op(fitting(other, result_type((own, (scalar_dtype(other), 0)))))
         if isinstance(other, np.ndarray):
             return self._from_op(other)
         return None
+
+    def _own_number(self, value: Any) -> Any:
+        """A number to be stored in self, as a tensor of its dtype; anything else as it is.
+
+        Raises: RuntimeError if the number does not fit the dtype.
+        """
+        if isinstance(value, (bool, int, float, np.generic)):
+            return self._from_op(fitting(value, self._data.dtype))
+        return value
 
     def _promoted(self, other: Any) -> tuple[Any, Any] | None:
         """Self and `other` in their common dtype, checked to broadcast; None if not a number.
@@ -156,19 +165,6 @@ class TensorBase:
 
         self.grad_fn.retain = {**(self.grad_fn.retain or {}), self._output_nr: keep}
         self._retains_grad = True
-
-
-def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
-    """A zero-dimensional array.
-
-    Raises: RuntimeError if the number does not fit the dtype.
-    """
-    try:
-        return np.array(value, dtype)
-    except OverflowError:
-        raise RuntimeError(
-            f"value {value} cannot be converted to {dtype} without overflow"
-        ) from None
 
 
 def check_number(name: str, other: Any, result: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.checks import normalize_dim, sizes_from
+from tinyvision.checks import fitting, normalize_dim, sizes_from
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import as_dtype
 from tinyvision.ops.elementwise import Clone
@@ -143,7 +143,8 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         self, size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None
     ) -> Self:
         """All `fill_value`, of the same dtype."""
-        return self._new(np.full(tuple(size), fill_value), dtype, device)
+        dtype = self._data.dtype if dtype is None else as_dtype(dtype)
+        return self._new(np.full(tuple(size), fitting(fill_value, dtype)), dtype, device)
 
     def new_empty(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
         """Of any values, of the same dtype."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.checks import as_int, broadcast_shape, normalize_dim
+from tinyvision.checks import as_int, broadcast_shape, fitting, normalize_dim
 from tinyvision.dtypes import TORCH_NAMES, int64
 from tinyvision.ops.elementwise import Mul
 from tinyvision.ops.indexing import (
@@ -154,7 +154,7 @@ class Indexing(TensorBase):
         src = value if src is None else src
         if isinstance(src, (bool, int, float)):
             _check_tensor("scatter", "index", index)
-            src = self._plain(np.full(index._data.shape, src).astype(self._data.dtype))
+            src = self._plain(np.full(index._data.shape, fitting(src, self._data.dtype)))
         target, places, values = self._scatter_operands("scatter", dim, index, src)
         result = SetItem.apply(target, values, index=Index((...,), places))
         return result if self._data.ndim else Reshape.apply(result, shape=())
@@ -211,8 +211,7 @@ class Indexing(TensorBase):
         """
         _check_mask("masked_fill", mask)
         broadcast_shape(self._data.shape, mask._data.shape)
-        if isinstance(value, (bool, int, float)):
-            value = self._plain(np.asarray(value).astype(self._data.dtype))
+        value = self._own_number(value)
         _check_tensor("masked_fill", "value", value)
         if value._data.ndim:
             raise RuntimeError(

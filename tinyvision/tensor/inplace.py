@@ -121,7 +121,7 @@ class InPlace(TensorBase):
     def __setitem__(self, index: Any, value: Any) -> None:
         """self[index] = value, which broadcasts to the shape of self[index]."""
         place = convert_index(index, self._data.shape)
-        source = check_number("__setitem__", value, self._tensor_like(value))
+        source = check_number("__setitem__", value, self._tensor_like(self._own_number(value)))
         source = source._to_dtype(self._data.dtype)
         if modes.grad and (self._requires_grad or source._requires_grad):
             self._in_place(lambda x: SetItem.apply(x, source, index=place), source)
@@ -217,7 +217,7 @@ class InPlace(TensorBase):
 
     def fill_(self, value: Any) -> Self:
         """Set every element to one number, or a zero-dimensional tensor."""
-        source = check_number("fill_", value, self._tensor_like(value))
+        source = check_number("fill_", value, self._tensor_like(self._own_number(value)))
         if source._data.ndim:
             raise RuntimeError(
                 "fill_ only supports 0-dimension value tensor but got tensor with "

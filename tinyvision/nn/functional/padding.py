@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyvision.checks import as_int
+from tinyvision.checks import as_int, fitting
 from tinyvision.creation import from_numpy
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.nn.functional.arguments import as_number, check_tensor
@@ -38,8 +38,7 @@ def pad(
         _check_crop(input, widths)
         if max(map(max, widths), default=0) <= 0:
             fill = 0  # nowhere
-        _check_representable(input, fill)
-        return Pad.apply(input, widths=widths, value=fill)
+        return Pad.apply(input, widths=widths, value=fitting(fill, input.dtype).item())
     if fill:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument, got {value}')
     _check_mode(input, pad, mode)
@@ -82,16 +81,6 @@ def _check_crop(input: Tensor, widths: list[tuple[int, int]]) -> None:
                 f"pad: {(before, after)} crops more than there is of a dim of size {size} in "
                 f"input {input.shape}"
             )
-
-
-def _check_representable(input: Tensor, value: float) -> None:
-    if input.dtype.kind not in "iu":
-        return
-    limits = np.iinfo(input.dtype)
-    if not limits.min <= value <= limits.max:  # NaN is not either
-        raise RuntimeError(
-            f"pad: value {value} cannot be converted to type {input.dtype} without overflow"
-        )
 
 
 def _check_mode(input: Tensor, pad: Sequence[int], mode: str) -> None:
