@@ -81,6 +81,7 @@ def main():
     optimizer = optim.SGD(
         model.parameters(), lr=args.lr, momentum=0.9, weight_decay=5e-4, nesterov=True
     )
+    # Also moves the momentum, from 0.95 down to 0.85 and back.
     scheduler = optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=args.lr, epochs=args.epochs, steps_per_epoch=len(train_loader)
     )

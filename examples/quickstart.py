@@ -74,7 +74,7 @@ def main():
     parser = common.options(__doc__, checkpoint="out/quickstart.ckpt")
     parser.add_argument("--output", metavar="PNG", default="out/quickstart.png")
     args = parser.parse_args()
-    # The images are so small that compiling kernels for more threads takes longer than it saves.
+    # The images are so small that sharing out the work takes longer than it saves.
     args.threads = args.threads or 1
     common.start(args, epochs=15, batch_size=64, lr=0.003)
     ctrl_c = common.CtrlC()

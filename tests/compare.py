@@ -8,7 +8,7 @@ import numpy as np
 def outcome(call):
     """What a call gives in terms both libraries share: (dtype, shape, values) or the error type.
 
-    Values are rounded to float32's precision, so that only real differences show.
+    Values are rounded to five digits, so that only real differences show.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -81,7 +81,7 @@ def test_models_give_weights_that_are_shares_of_all_tokens(make):
     model.eval()
     logits, weights = model(input, need_weights=True)
     np.testing.assert_allclose(logits.detach(), model(input).detach(), rtol=1e-4, atol=1e-6)
-    assert len(weights) == 3 if isinstance(model, models.CCT) else 2
+    assert len(weights) == (3 if isinstance(model, models.CCT) else 2)
     for layer in weights:
         assert layer.detach().min() >= 0
         np.testing.assert_allclose(layer.sum(dim=-1).detach(), 1, rtol=1e-5)

@@ -1,4 +1,7 @@
-"""Gradients of every layer and loss, for its input and its parameters, by finite differences."""
+"""Gradients of layers and losses, for their input and parameters, by finite differences.
+
+Recurrent layers, attention and normalisation of an example have files of their own.
+"""
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ IMAGE_LAYERS = [
     lambda c: nn.ConvTranspose2d(c, 2 * c, (2, 1), groups=c, dilation=(1, 2), bias=False),
     lambda c: nn.Conv2d(c, 2, 3, padding=1, padding_mode="reflect"),
     lambda c: nn.InstanceNorm2d(c, affine=True),
+    lambda c: nn.GroupNorm(1, c),
     lambda c: nn.Unfold(2, padding=1),
     lambda c: nn.ZeroPad2d((1, 0, 2, 1)),
     lambda c: nn.ReplicationPad2d(1),
@@ -39,6 +43,12 @@ VECTOR_LAYERS = [
     lambda c: nn.ReLU(),
     lambda c: nn.ReLU6(),
     lambda c: nn.SiLU(),
+    lambda c: nn.SELU(),
+    lambda c: nn.Mish(),
+    lambda c: nn.Hardswish(),
+    lambda c: nn.PReLU(),
+    lambda c: nn.LayerNorm(c),
+    lambda c: nn.RMSNorm(c),
     lambda c: nn.Hardtanh(-1.5, 0.5),
     lambda c: nn.LeakyReLU(0.3),
     lambda c: nn.ELU(0.7),

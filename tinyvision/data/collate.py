@@ -53,7 +53,6 @@ def _collate_container(first: Any, batch: Sequence[Any]) -> Any:
 
 
 def _stack(arrays: list[np.ndarray]) -> Tensor:
-    # np.stack rather than tv.stack: the workers of a DataLoader must not run compiled kernels.
     for i, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise RuntimeError(

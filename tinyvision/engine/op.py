@@ -153,8 +153,8 @@ class Op:
     def apply(cls, *inputs: Any, **params: Any) -> Any:
         """Run forward on tensors (or None) and record the call if a gradient will be needed.
 
-        Touches only `_data`, `_requires_grad`, `grad_fn`, versions and `_from_op` of its inputs,
-        so that operations never import the Tensor class.
+        Knows a tensor by its `_data`, its place in the graph, its version and `_from_op`, so that
+        operations never import the Tensor class.
         """
         record = modes.grad
         arrays: list[np.ndarray | None] = []

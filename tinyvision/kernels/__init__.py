@@ -1,4 +1,5 @@
-"""The loops that take the time, on ndarrays: attention, convolution, linear maps, pooling.
+"""The loops that take the time, on ndarrays: convolution, linear maps, attention, pooling,
+normalisation, softmax, activations and the steps of optimizers.
 
 Every kernel comes twice: `name_reference`, in plain NumPy, is the version to read; `name`, compiled
 by Numba, computes the same faster. TINYVISION_KERNELS=reference, read when this package is first

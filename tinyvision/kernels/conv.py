@@ -148,11 +148,11 @@ def conv2d_forward(
         return winograd_forward(input, weight, bias, padding)
     if bias is None:
         bias = np.zeros(shape.C_out, input.dtype)
-    output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
-    if are_patches(shape) and input.size > 0 < output.size:
+    if input.size > 0 < weight.size and are_patches(shape):
         return patches_forward(input, weight, bias, shape)
-    if is_depthwise(shape) and output.size > 0:
+    if input.size > 0 and is_depthwise(shape):
         return depthwise_forward(input, weight, bias, shape)
+    output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
     if shape.C_in == 0:
         output[:] = bias[:, None, None]
     elif output.size > 0:

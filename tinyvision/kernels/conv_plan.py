@@ -101,10 +101,10 @@ def _axes(shape: Shape) -> tuple[_Axis, _Axis]:
 
 
 def _are_wide(shape: Shape, channels: int, columns: int) -> bool:
-    """Whether one wide plane is worth it, for so many target channels of a group.
+    """Whether one wide plane is worth it; `channels` are those of the target in a group.
 
     It saves the copying of kW - 1 planes, per row a few cycles for each vector and some for the
-    row, and costs as many columns of sums, two vectors of products being done in a cycle.
+    row. It costs kW - 1 more columns of sums, of which a cycle does two vectors' products.
     """
     lanes = VECTOR_BYTES // shape.itemsize
     sums = channels * shape.kH * shape.kW * shape.dilation[1] / (2 * lanes)

@@ -25,7 +25,7 @@ class VisionTransformer(nn.Module):
 
     pooling: what the head reads, an extra class token ("token") or the mean of the patches
     ("mean"; there is no class token then). position_std: the deviation of the positions at first;
-    the default is for long training, about 1 (that of the tokens) is learnt from much faster.
+    the default is for long training; with about 1, as the tokens have, training is much faster.
     stochastic_depth: how often the last layer is skipped in training, for one image at a time;
     the layers before it are skipped less, the first never.
 

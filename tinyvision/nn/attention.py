@@ -103,7 +103,7 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Returns (output, weights); weights is None, and the way faster, without need_weights.
+        """Returns (output, weights); without need_weights, weights is None, which is faster.
 
         key_padding_mask: (N, S), attn_mask: (L, S) or (N * num_heads, L, S). True, or -inf, hides
         a key; other floats are added to the scores. is_causal says that attn_mask is causal.

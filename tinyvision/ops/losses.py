@@ -1,7 +1,7 @@
 """Classification losses in one operation each.
 
 Chained from softmax, log and indexing they would pass over the scores, one row of C per example,
-half a dozen times in each direction; here it is twice forward and once backward.
+half a dozen times in each direction; here it is one loop over the rows in each.
 """
 
 from __future__ import annotations

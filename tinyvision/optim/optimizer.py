@@ -1,4 +1,5 @@
-"""Optimizer: what all optimizers share. A new one defines `_update`, the formula of one step."""
+"""Optimizer: what all optimizers share. A new one defines `_update`, the step of one
+parameter, or `_update_all`."""
 
 from __future__ import annotations
 

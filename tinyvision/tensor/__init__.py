@@ -1,7 +1,8 @@
 """Class Tensor, in one file per topic.
 
 base.py has its state; gradients.py its autograd side; arithmetic, comparison, pointwise,
-reductions, shaping, indexing, linalg and inplace its methods; tensor.py puts them together.
+reductions, counting, shaping, indexing, linalg, compositions and inplace its methods; tensor.py
+puts them together.
 """
 
 from tinyvision.tensor.tensor import Tensor

@@ -7,7 +7,7 @@
 
 Layouts, told apart by type as torchvision tells PIL images from tensors: a uint8 or float
 *ndarray* is (H, W), (H, W, C) or a batch (N, H, W, C); a *Tensor* is (C, H, W) or (N, C, H, W).
-Every image of a batch gets its own random draw. `randomness.py` says where draws come from.
+Every image of a batch gets its own random draw, from the generator in use (tinyvision/random.py).
 """
 
 from tinyvision.data.transforms.affine import RandomAffine, RandomRotation
