@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tinyvision import kernels
 from tinyvision.kernels import (
+    Geometry,
     attention,
     avg_pool,
     conv,
@@ -94,19 +95,19 @@ def _conv_arguments(draw):
     H, W = (max(1, size) + draw.integer(0, 18) for size in extent)
     input = draw.array((draw.integer(0, 4), C * groups, H, W))
     weight = draw.array((C_out * groups, C, *kernel_size))
-    return input, weight, stride, padding, dilation, groups
+    return input, weight, Geometry(stride, padding, dilation, groups)
 
 
 def _conv2d_forward(draw):
-    input, weight, *others = _conv_arguments(draw)
-    return input, weight, draw.choice(None, draw.array(weight.shape[:1])), *others
+    input, weight, geometry = _conv_arguments(draw)
+    return input, weight, draw.choice(None, draw.array(weight.shape[:1])), geometry
 
 
 def _conv2d_backward(draw):
-    input, weight, stride, padding, dilation, groups = _conv_arguments(draw)
-    output = conv.conv2d_forward_reference(input, weight, None, stride, padding, dilation, groups)
-    needs = (draw.choice(True, True, False) for _ in range(3))
-    return draw.array(output.shape), input, weight, stride, padding, dilation, groups, *needs
+    input, weight, geometry = _conv_arguments(draw)
+    output = conv.conv2d_forward_reference(input, weight, None, geometry)
+    needs = tuple(draw.choice(True, True, False) for _ in range(3))
+    return draw.array(output.shape), input, weight, geometry, needs
 
 
 def _pool_arguments(draw, dilation=(1, 1)):
@@ -397,7 +398,7 @@ def test_kernel_equals_its_reference(name, data):
 def test_comparison_catches_a_wrong_kernel():
     draw_input = np.random.default_rng(0).standard_normal((2, 3, 9, 9)).astype(np.float32)
     weight = np.random.default_rng(1).standard_normal((4, 3, 3, 3)).astype(np.float32)
-    arguments = (draw_input, weight, None, (1, 1), (1, 1), (1, 1), 1)
+    arguments = (draw_input, weight, None, Geometry(padding=(1, 1)))
     right = conv.conv2d_forward_reference(*arguments)
     for wrong in (np.roll(right, 1, axis=3), right * np.float32(1.01), right.astype(np.float64)):
         with pytest.raises(AssertionError):
@@ -408,9 +409,9 @@ def test_conv2d_of_a_hand_computed_image():
     image = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.float32).reshape(1, 1, 3, 3)
     weight = np.array([[1, 0], [0, -1]], np.float32).reshape(1, 1, 2, 2)
     bias = np.array([0.5], np.float32)
-    output = conv.conv2d_forward(image, weight, bias, (1, 1), (0, 0), (1, 1), 1)
+    output = conv.conv2d_forward(image, weight, bias, Geometry())
     np.testing.assert_array_equal(output, np.full((1, 1, 2, 2), -3.5))
-    output = conv.conv2d_forward(image, weight, bias, (2, 2), (1, 1), (1, 1), 1)
+    output = conv.conv2d_forward(image, weight, bias, Geometry((2, 2), (1, 1)))
     np.testing.assert_array_equal(output[0, 0], [[-0.5, -2.5], [-6.5, -3.5]])
 
 
@@ -419,7 +420,7 @@ def test_conv2d_backward_of_a_hand_computed_image():
     weight = np.array([[1, 0], [0, -1]], np.float64).reshape(1, 1, 2, 2)
     grad_output = np.array([[1, 0], [0, 10]], np.float64).reshape(1, 1, 2, 2)
     grad_input, grad_weight, grad_bias = conv.conv2d_backward(
-        grad_output, image, weight, (1, 1), (0, 0), (1, 1), 1, True, True, True
+        grad_output, image, weight, Geometry(), (True, True, True)
     )
     np.testing.assert_array_equal(grad_input[0, 0], [[1, 0, 0], [0, 9, 0], [0, 0, -10]])
     np.testing.assert_array_equal(grad_weight[0, 0], [[51, 62], [84, 95]])
@@ -457,15 +458,15 @@ CONVOLUTIONS = [  # stride, padding, dilation, groups
 def test_conv2d_backward_equals_finite_differences(backward, stride, padding, dilation, groups):
     rng = np.random.default_rng(0)
     input, weight = rng.standard_normal((2, 4, 6, 7)), rng.standard_normal((6, 4 // groups, 3, 2))
-    bias, others = rng.standard_normal(6), (stride, padding, dilation, groups)
-    output = conv.conv2d_forward_reference(input, weight, bias, *others)
+    bias, geometry = rng.standard_normal(6), Geometry(stride, padding, dilation, groups)
+    output = conv.conv2d_forward_reference(input, weight, bias, geometry)
     grad_output = rng.standard_normal(output.shape)
     grad_input, grad_weight, grad_bias = backward(
-        grad_output, input, weight, *others, True, True, True
+        grad_output, input, weight, geometry, (True, True, True)
     )
 
     def forward(input, weight, bias):
-        return conv.conv2d_forward_reference(input, weight, bias, *others)
+        return conv.conv2d_forward_reference(input, weight, bias, geometry)
 
     _assert_gradient(grad_input, lambda x: forward(x, weight, bias), input, grad_output)
     _assert_gradient(grad_weight, lambda x: forward(input, x, bias), weight, grad_output)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvision.kernels import conv, conv_depthwise
+from tinyvision.kernels import Geometry, conv, conv_depthwise
 
 # Planes of less than a vector, of whole vectors, of four and some more; rows longer and shorter
 # than a vector; taps in threes and not; filters larger than the image; padding all around.
@@ -27,10 +27,10 @@ def _results(shape, dtype, forward=conv.conv2d_forward, backward=conv.conv2d_bac
         rng.standard_normal(size).astype(dtype)
         for size in ((N, C, H, W), (C, 1, *kernel), (C,), (N, C, H, W))
     )
-    others = (1, 1), padding, dilation, C
-    assert conv_depthwise.is_depthwise(conv._shape(input, weight, *others))
-    gradients = backward(grad, input, weight, *others, True, True, True)
-    return forward(input, weight, bias, *others), *gradients
+    geometry = Geometry((1, 1), padding, dilation, C)
+    assert conv_depthwise.is_depthwise(conv.shape_of(input, weight, geometry))
+    gradients = backward(grad, input, weight, geometry, (True, True, True))
+    return forward(input, weight, bias, geometry), *gradients
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -50,10 +50,10 @@ def test_memory_around_the_images_is_not_read():
     image = buffer[100:-100].reshape(1, 2, 9, 9)
     image[...] = 1
     weight, bias = np.ones((2, 1, 3, 3), np.float32), np.zeros(2, np.float32)
-    others = (1, 1), (1, 1), (1, 1), 2
-    output = conv.conv2d_forward(image, weight, bias, *others)
+    geometry = Geometry(padding=(1, 1), groups=2)
+    output = conv.conv2d_forward(image, weight, bias, geometry)
     assert output[0, :, 0, 0].tolist() == [4, 4] and output[0, :, 4, 4].tolist() == [9, 9]
-    _, grad_weight, _ = conv.conv2d_backward(image, image, weight, *others, False, True, False)
+    _, grad_weight, _ = conv.conv2d_backward(image, image, weight, geometry, (False, True, False))
     assert grad_weight[:, 0, 1, 1].tolist() == [81, 81] and np.isfinite(grad_weight).all()
 
 

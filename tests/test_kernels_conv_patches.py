@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvision.kernels import conv, conv_patches
+from tinyvision.kernels import Geometry, conv, conv_patches
 
 # Patches that fill the image and not, vectors of outputs and not, few images and several blocks.
 SHAPES = [
@@ -23,13 +23,13 @@ def _arguments(shape, dtype):
     rng = np.random.default_rng(0)
     output = (N, C_out, H // kernel[0], W // kernel[1])
     sizes = [(N, C, H, W), (C_out, C, *kernel), (C_out,), output]
-    return [rng.standard_normal(size).astype(dtype) for size in sizes], (kernel, (0, 0), (1, 1), 1)
+    return [rng.standard_normal(size).astype(dtype) for size in sizes], Geometry(kernel)
 
 
 def _results(shape, dtype, forward=conv.conv2d_forward, backward=conv.conv2d_backward):
-    (input, weight, bias, grad), others = _arguments(shape, dtype)
-    gradients = backward(grad, input, weight, *others, True, True, True)
-    return forward(input, weight, bias, *others), *gradients
+    (input, weight, bias, grad), geometry = _arguments(shape, dtype)
+    gradients = backward(grad, input, weight, geometry, (True, True, True))
+    return forward(input, weight, bias, geometry), *gradients
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -37,7 +37,7 @@ def _results(shape, dtype, forward=conv.conv2d_forward, backward=conv.conv2d_bac
 def test_patches_equal_the_plain_convolution(shape, dtype):
     kernel, sizes = shape[5], (shape[0], shape[1], *shape[2:4])
     arrays = np.zeros(sizes), np.zeros((1, shape[1], *kernel))
-    geometry = conv._shape(*arrays, kernel, (0, 0), (1, 1), 1)
+    geometry = conv.shape_of(*arrays, Geometry(kernel))
     assert conv_patches.are_patches(geometry)
     plain = conv.conv2d_forward_reference, conv.conv2d_backward_reference
     tolerance = 2e-4 if dtype == np.float32 else 1e-10
@@ -64,14 +64,14 @@ def test_window_over_the_whole_image_equals_the_reference(N, C_in, C_out, H, W, 
     rng = np.random.default_rng(0)
     input = rng.standard_normal((N, H, W, C_in)).transpose(0, 3, 1, 2)  # not contiguous
     weight, bias = rng.standard_normal((C_out, C_in, H, W)), rng.standard_normal(C_out)
-    options = (2, 1), (0, 0), (1, 1), 1
-    arguments = (input, weight, bias if has_bias else None, *options)
+    geometry = Geometry((2, 1))
+    arguments = (input, weight, bias if has_bias else None, geometry)
     expected = conv.conv2d_forward_reference(*arguments)
     np.testing.assert_allclose(conv.conv2d_forward(*arguments), expected, rtol=1e-12, atol=1e-12)
     grad = rng.standard_normal(expected.shape)
     for needs in ((True, True, True), (True, False, False), (False, True, False)):
-        ours = conv.conv2d_backward(grad, input, weight, *options, *needs)
-        theirs = conv.conv2d_backward_reference(grad, input, weight, *options, *needs)
+        ours = conv.conv2d_backward(grad, input, weight, geometry, needs)
+        theirs = conv.conv2d_backward_reference(grad, input, weight, geometry, needs)
         for one, other in zip(ours, theirs, strict=True):
             assert (one is None) == (other is None)
             if one is not None:

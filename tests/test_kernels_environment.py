@@ -41,9 +41,9 @@ def digest():
     ]:
         x = rng.standard_normal((N, C, 30, 21)).astype(np.float32)
         w = rng.standard_normal((C_out, C // G, 3, 3)).astype(np.float32)
-        others = (s, 1), (1, 1), (1, 1), G
-        y = kernels.conv2d_forward(x, w, None, *others)
-        results = [y, *kernels.conv2d_backward(y, x, w, *others, True, True, True)]
+        geometry = kernels.Geometry((s, 1), (1, 1), groups=G)
+        y = kernels.conv2d_forward(x, w, None, geometry)
+        results = [y, *kernels.conv2d_backward(y, x, w, geometry, (True, True, True))]
         results += kernels.batch_norm_forward(y.reshape(N, C_out, -1), None, None, 1e-5)
         results += kernels.max_pool2d_forward(x, (2, 2), (2, 2), (0, 0), (1, 1), (15, 10))
         rows = x.reshape(N * C, -1)
@@ -181,20 +181,20 @@ def test_kernels_cache_depends_on_all_files_that_kernels_share():
 
 COMPARE = """
 import numpy as np
-from tinyvision.kernels import conv, linear, max_pool, simd
+from tinyvision.kernels import Geometry, conv, linear, max_pool, simd
 rng = np.random.default_rng(0)
-for C, C_out, others in [
-    (5, 11, ((1, 1), (1, 1), (1, 1), 1)),
-    (5, 11, ((2, 2), (0, 1), (1, 2), 1)),
-    (17, 21, ((1, 1), (1, 1), (1, 1), 1)),
+for C, C_out, geometry in [
+    (5, 11, Geometry(padding=(1, 1))),
+    (5, 11, Geometry((2, 2), (0, 1), (1, 2))),
+    (17, 21, Geometry(padding=(1, 1))),
 ]:
     x = rng.standard_normal((3, C, 13, 19)).astype(np.float32)
     w = rng.standard_normal((C_out, C, 3, 3)).astype(np.float32)
-    y = conv.conv2d_forward(x, w, None, *others)
+    y = conv.conv2d_forward(x, w, None, geometry)
     np.testing.assert_allclose(
-        y, conv.conv2d_forward_reference(x, w, None, *others), rtol=1e-4, atol=1e-4)
-    backward = conv.conv2d_backward(y, x, w, *others, True, True, True)
-    reference = conv.conv2d_backward_reference(y, x, w, *others, True, True, True)
+        y, conv.conv2d_forward_reference(x, w, None, geometry), rtol=1e-4, atol=1e-4)
+    backward = conv.conv2d_backward(y, x, w, geometry, (True, True, True))
+    reference = conv.conv2d_backward_reference(y, x, w, geometry, (True, True, True))
     for actual, expected in zip(backward, reference):
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-2)
 pool = (x, (3, 2), (2, 1), (1, 1), (1, 1), (7, 20))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyvision.kernels import conv, get_num_threads, set_num_threads, winograd
-from tinyvision.kernels.conv_plan import Shape
+from tinyvision.kernels.conv_plan import Geometry, Shape
 from tinyvision.kernels.winograd_transforms import (
     B_T,
     POINTS,
@@ -97,12 +97,12 @@ def test_winograd_references_equal_direct_convolution(sizes, padding, output_siz
     if min(H + 2 * padding[0], W + 2 * padding[1]) < 3:
         return
     input, weight = rng.standard_normal((N, C_in, H, W)), rng.standard_normal((C_out, C_in, 3, 3))
-    bias, others = rng.standard_normal(C_out), ((1, 1), padding, (1, 1), 1)
-    expected = conv.conv2d_forward_reference(input, weight, bias, *others)
+    bias, geometry = rng.standard_normal(C_out), Geometry(padding=padding)
+    expected = conv.conv2d_forward_reference(input, weight, bias, geometry)
     output = winograd.winograd_forward_reference(input, weight, bias, padding)
     np.testing.assert_allclose(output, expected, atol=1e-12)
     grad = rng.standard_normal(expected.shape)
-    expected = conv.conv2d_backward_reference(grad, input, weight, *others, True, True, True)
+    expected = conv.conv2d_backward_reference(grad, input, weight, geometry, (True, True, True))
     actual = (
         winograd.winograd_grad_input_reference(grad, weight, padding),
         *winograd.winograd_grad_weight_reference(grad, input, padding),
@@ -148,9 +148,9 @@ def test_winograd_of_many_blocks_and_parts_is_the_same_on_any_number_of_threads(
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(a, b)
     input, weight, bias, grad = case
-    others = (1, 1), (1, 1), (1, 1), 1
-    output = conv.conv2d_forward_reference(input, weight, bias, *others)
-    gradients = conv.conv2d_backward_reference(grad, input, weight, *others, True, True, True)
+    geometry = Geometry(padding=(1, 1))
+    output = conv.conv2d_forward_reference(input, weight, bias, geometry)
+    gradients = conv.conv2d_backward_reference(grad, input, weight, geometry, (True, True, True))
     for a, b in zip(actual, (output, *gradients), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * abs(b).max())
 
@@ -185,10 +185,10 @@ def _relative_errors(actual, exact):
 @pytest.mark.parametrize("channels, size", [(16, 32), (64, 16), (256, 8)])
 def test_winograd_errors_stay_below_a_millionth(channels, size, kind):
     _, weight, bias, grad = _case(2, channels, channels, (size, size))
-    input, others = _inputs(kind, grad.shape), ((1, 1), (1, 1), (1, 1), 1)
+    input, geometry = _inputs(kind, grad.shape), Geometry(padding=(1, 1))
     exact = [x.astype(np.float64) for x in (input, weight, bias, grad)]
-    output = conv.conv2d_forward_reference(*exact[:3], *others)
-    gradients = conv.conv2d_backward_reference(exact[3], *exact[:2], *others, True, True, True)
+    output = conv.conv2d_forward_reference(*exact[:3], geometry)
+    gradients = conv.conv2d_backward_reference(exact[3], *exact[:2], geometry, (True, True, True))
     actual, limits = _winograd(input, weight, bias, grad), (7e-7, 7e-7, 1e-6, 1e-6)
     for a, b, limit in zip(actual, (output, *gradients), limits, strict=True):
         error, largest = _relative_errors(a, b)
@@ -229,7 +229,7 @@ def _shape(**changes):
 
 
 def test_winograd_is_chosen_where_it_can_be_done_and_pays():
-    assert winograd.is_faster(_shape())
+    assert winograd.suits_winograd(_shape())
     for change in [
         {"N": 15},
         {"C_in": 15},
@@ -241,21 +241,22 @@ def test_winograd_is_chosen_where_it_can_be_done_and_pays():
         {"groups": 2},
         {"itemsize": 8},
     ]:
-        assert not winograd.is_faster(_shape(**change)), change
+        assert not winograd.suits_winograd(_shape(**change)), change
 
 
 @pytest.mark.parametrize("padding", [(0, 1), (2, 0)])
 def test_conv2d_goes_by_winograd_with_equal_results(padding):
     input, weight, bias, _ = _case(5, 17, 19, (7, 10))
-    others = (1, 1), padding, (1, 1), 1
-    expected = conv.conv2d_forward_reference(input, weight, bias, *others)
-    output = conv.conv2d_forward(input, weight, bias, *others)
+    geometry = Geometry(padding=padding)
+    expected = conv.conv2d_forward_reference(input, weight, bias, geometry)
+    output = conv.conv2d_forward(input, weight, bias, geometry)
     np.testing.assert_array_equal(output, winograd.winograd_forward(input, weight, bias, padding))
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
-    expected = conv.conv2d_backward_reference(output, input, weight, *others, True, True, True)
-    actual = conv.conv2d_backward(output, input, weight, *others, True, True, True)
+    expected = conv.conv2d_backward_reference(output, input, weight, geometry, (True, True, True))
+    actual = conv.conv2d_backward(output, input, weight, geometry, (True, True, True))
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * abs(b).max())
     assert (
-        conv.conv2d_backward(output, input, weight, *others, False, False, True)[:2] == (None,) * 2
+        conv.conv2d_backward(output, input, weight, geometry, (False, False, True))[:2]
+        == (None,) * 2
     )

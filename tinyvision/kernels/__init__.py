@@ -16,6 +16,7 @@ from tinyvision.kernels.avg_pool import (
     avg_pool2d_forward,
 )
 from tinyvision.kernels.conv import conv2d_backward, conv2d_forward
+from tinyvision.kernels.conv_plan import Geometry
 from tinyvision.kernels.elementwise import (
     erf,
     gelu_backward,

@@ -30,36 +30,37 @@ from tinyvision.kernels.conv_depthwise import (
     depthwise_grad_weight,
     is_depthwise,
 )
-from tinyvision.kernels.conv_direct import MAX_ROWS, Sizes, correlate, correlate_weight
+from tinyvision.kernels.conv_direct import MAX_ROWS, correlate, correlate_weight
 from tinyvision.kernels.conv_patches import are_patches, patches_forward, patches_grad_weight
-from tinyvision.kernels.conv_plan import Plan, Shape, forward_plan, grad_input_plan
+from tinyvision.kernels.conv_plan import (
+    Geometry,
+    Pair,
+    Plan,
+    Shape,
+    forward_plan,
+    grad_input_plan,
+    shape_of,
+)
 from tinyvision.kernels.jit import flat, twin_of
 from tinyvision.kernels.linear import linear_backward, linear_forward
 from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.winograd import (
-    is_faster,
+    suits_winograd,
     winograd_forward,
     winograd_grad_input,
     winograd_grad_weight,
 )
 
-Pair = tuple[int, int]
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 def conv2d_forward_reference(
-    input: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
+    input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
     """The formula as it stands: for each filter tap, a product of all channels of all pixels."""
-    shape = _shape(input, weight, stride, padding, dilation, groups)
-    N, C_out, G = shape.N, shape.C_out, groups
-    padded = _pad(input, padding)
+    shape = shape_of(input, weight, geometry)
+    N, C_out, G = shape.N, shape.C_out, shape.groups
+    padded = _pad(input, shape.padding)
     # (C_out, C, kH, kW) -> (G, C_out/G, C, kH, kW)
     weight = weight.reshape(G, C_out // G, -1, shape.kH, shape.kW)
     output = np.zeros((N, G, C_out // G, shape.H_out, shape.W_out), input.dtype)
@@ -74,18 +75,14 @@ def conv2d_backward_reference(
     grad_output: np.ndarray,
     input: np.ndarray,
     weight: np.ndarray,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    needs_input: bool,
-    needs_weight: bool,
-    needs_bias: bool,
+    geometry: Geometry,
+    needs: tuple[bool, ...],
 ) -> Gradients:
     """Each tap's product of the forward pass, transposed: to its pixels and to its weights."""
-    shape = _shape(input, weight, stride, padding, dilation, groups)
+    shape = shape_of(input, weight, geometry)
     N, C_in, H, W, C_out, kH, kW = shape[:7]
-    padded = _pad(input, padding)
+    (ph, pw), groups = shape.padding, shape.groups
+    padded = _pad(input, shape.padding)
     grad_padded, grad_weight = np.zeros_like(padded), np.zeros(weight.shape, weight.dtype)
     # (N, C_out, H_out, W_out) -> (N, G, C_out/G, H_out, W_out); weights as in forward
     grad = grad_output.reshape(N, groups, C_out // groups, shape.H_out, shape.W_out)
@@ -96,12 +93,9 @@ def conv2d_backward_reference(
         grad_window = _pixels_under_tap(grad_padded, kh, kw, shape)
         grad_window += np.einsum("goc,ngohw->ngchw", grouped_weight[..., kh, kw], grad)
         grouped_grad_weight[..., kh, kw] = np.einsum("ngohw,ngchw->goc", grad, window)
-    grad_input = grad_padded[:, :, padding[0] : padding[0] + H, padding[1] : padding[1] + W]
-    return (
-        np.ascontiguousarray(grad_input) if needs_input else None,
-        grad_weight if needs_weight else None,
-        grad_output.sum(axis=(0, 2, 3)) if needs_bias else None,
-    )
+    grad_input = np.ascontiguousarray(grad_padded[:, :, ph : ph + H, pw : pw + W])
+    gradients = grad_input, grad_weight, grad_output.sum(axis=(0, 2, 3))
+    return tuple([g if needed else None for g, needed in zip(gradients, needs, strict=True)])  # type: ignore[return-value]
 
 
 # Why the fast version is fast.
@@ -131,21 +125,15 @@ def conv2d_backward_reference(
 
 @twin_of(conv2d_forward_reference)
 def conv2d_forward(
-    input: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
+    input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
     """The convolution of the module's docstring."""
-    shape = _shape(input, weight, stride, padding, dilation, groups)
+    shape = shape_of(input, weight, geometry)
     if _is_linear(shape):
         output = linear_forward(_rows(input), _rows(weight), bias)
         return output.reshape(shape.N, shape.C_out, 1, 1)
-    if is_faster(shape):
-        return winograd_forward(input, weight, bias, padding)
+    if suits_winograd(shape):
+        return winograd_forward(input, weight, bias, shape.padding)
     if bias is None:
         bias = np.zeros(shape.C_out, input.dtype)
     if input.size > 0 < weight.size and are_patches(shape):
@@ -156,10 +144,7 @@ def conv2d_forward(
     if shape.C_in == 0:
         output[:] = bias[:, None, None]
     elif output.size > 0:
-        plan = forward_plan(shape)
-        sizes = _sizes(plan, shape.C_in, shape.H, shape.W, shape.C_out, shape.H_out, shape.W_out,
-                       shape, weight_row=weight[0].size)  # fmt: skip
-        _correlate(input, weight, bias, output, plan, sizes)
+        _correlate(input, weight, bias, output, forward_plan(shape))
     return output
 
 
@@ -168,26 +153,22 @@ def conv2d_backward(
     grad_output: np.ndarray,
     input: np.ndarray,
     weight: np.ndarray,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    needs_input: bool,
-    needs_weight: bool,
-    needs_bias: bool,
+    geometry: Geometry,
+    needs: tuple[bool, ...],
 ) -> Gradients:
     """The gradients that are needed, None for the others."""
-    shape = _shape(input, weight, stride, padding, dilation, groups)
+    shape = shape_of(input, weight, geometry)
     grad_input = grad_weight = grad_bias = None
     if _is_linear(shape):
         grad_input, grad_weight, grad_bias = linear_backward(
-            _rows(grad_output), _rows(input), _rows(weight), needs_input, needs_weight, needs_bias
+            _rows(grad_output), _rows(input), _rows(weight), *needs
         )
         return (
             None if grad_input is None else grad_input.reshape(input.shape),
             None if grad_weight is None else grad_weight.reshape(weight.shape),
             grad_bias,
         )
+    needs_input, needs_weight, needs_bias = needs
     if needs_input:
         grad_input = _grad_input(grad_output, weight, shape)
     if needs_weight:
@@ -213,24 +194,22 @@ def _rows(array: np.ndarray) -> np.ndarray:
 
 
 def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np.ndarray:
-    if is_faster(shape):
+    if suits_winograd(shape):
         return winograd_grad_input(grad_output, weight, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     if is_depthwise(shape):
         return depthwise_grad_input(grad_output, weight, shape)
     grad_input = memory.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
-    plan = grad_input_plan(shape)
-    sizes = _sizes(plan, shape.C_out, shape.H_out, shape.W_out, shape.C_in, shape.H, shape.W,
-                   shape, weight_row=shape.kH * shape.kW)  # fmt: skip
-    _correlate(grad_output, weight, np.zeros(shape.C_in, weight.dtype), grad_input, plan, sizes)
+    no_bias = np.zeros(shape.C_in, weight.dtype)
+    _correlate(grad_output, weight, no_bias, grad_input, grad_input_plan(shape))
     return grad_input
 
 
 def _grad_weight_and_bias(
     grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, shape: Shape
 ) -> tuple[np.ndarray, np.ndarray]:
-    if is_faster(shape):
+    if suits_winograd(shape):
         return winograd_grad_weight(grad_output, input, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros(weight.shape, weight.dtype), grad_output.sum(axis=(0, 2, 3))
@@ -244,94 +223,33 @@ def _grad_weight_and_bias(
     grad_weight = np.zeros((parts, *weight.shape), weight.dtype)
     grad_bias = np.zeros((parts, shape.C_out), weight.dtype)
     plan = forward_plan(shape, allow_wide=False)
-    sizes = _sizes(plan, shape.C_in, shape.H, shape.W, shape.C_out, shape.H_out, shape.W_out,
-                   shape, weight_row=weight[0].size, images=parts)  # fmt: skip
+    slabs = _count_slabs(parts * shape.groups, plan.sizes.rows)
     nanoseconds = 2 * weight[0].size * grad_output.size // 60
-    shares = count_shares(parts * sizes.groups * sizes.slabs, nanoseconds)
+    shares = count_shares(parts * shape.groups * slabs, nanoseconds)
     launch(
         correlate_weight, shares, flat(input), flat(grad_output),
         grad_weight.reshape(-1), grad_bias.reshape(-1), plan.planes, plan.plane_offsets,
-        sizes, parts,
+        plan.sizes, slabs, parts,
     )  # fmt: skip
     return grad_weight.sum(axis=0), grad_bias.sum(axis=0)
 
 
 def _correlate(
-    source: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    target: np.ndarray,
-    plan: Plan,
-    sizes: Sizes,
+    source: np.ndarray, weight: np.ndarray, bias: np.ndarray, target: np.ndarray, plan: Plan
 ) -> None:
+    items = plan.sizes.N * plan.sizes.groups
+    slabs = _count_slabs(items, plan.sizes.rows)
     nanoseconds = 2 * target.size * plan.weight_offsets.size // len(plan.target_phases) // 60
-    shares = count_shares(sizes.N * sizes.groups * sizes.slabs, nanoseconds)
     launch(
-        correlate, shares, flat(source), flat(weight), flat(bias),
+        correlate, count_shares(items * slabs, nanoseconds), flat(source), flat(weight), flat(bias),
         target.reshape(-1), plan.planes, plan.target_phases, plan.weight_offsets,
-        plan.plane_offsets, sizes,
+        plan.plane_offsets, plan.sizes, slabs,
     )  # fmt: skip
 
 
-def _sizes(
-    plan: Plan,
-    source_channels: int,
-    source_H: int,
-    source_W: int,
-    target_channels: int,
-    target_H: int,
-    target_W: int,
-    shape: Shape,
-    weight_row: int,
-    images: int | None = None,
-) -> Sizes:
-    """The numbers of the loops in conv_direct.py; `images` are what threads can share out."""
-    rows = target_channels // shape.groups
-    shared = (shape.N if images is None else images) * shape.groups
-    return Sizes(
-        N=shape.N,
-        groups=shape.groups,
-        # Where there are fewer images than threads, threads also share out the channels.
-        slabs=min(-(-get_num_threads() // shared), -(-rows // MAX_ROWS)),
-        channels=source_channels // shape.groups,
-        source_H=source_H,
-        source_W=source_W,
-        row_step=plan.source_step[0],
-        column_step=plan.source_step[1],
-        rows=rows,
-        target_H=target_H,
-        target_W=target_W,
-        target_row_step=plan.target_step[0],
-        target_column_step=plan.target_step[1],
-        weight_row=weight_row,
-        weight_group=(shape.C_out // shape.groups) * (shape.C_in // shape.groups)
-        * shape.kH * shape.kW,
-        q_begin=plan.q_rows[0],
-        q_end=plan.q_rows[1],
-        q_column=plan.q_columns[0],
-        columns=plan.q_columns[1] - plan.q_columns[0],
-        band=plan.band,
-        plane_rows=plan.plane_rows,
-    )  # fmt: skip
-
-
-def _shape(
-    input: np.ndarray,
-    weight: np.ndarray,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Shape:
-    N, C_in, H, W = input.shape
-    C_out, C, kH, kW = weight.shape
-    assert C * groups == C_in and C_out % groups == 0
-    H_out = (H + 2 * padding[0] - dilation[0] * (kH - 1) - 1) // stride[0] + 1
-    W_out = (W + 2 * padding[1] - dilation[1] * (kW - 1) - 1) // stride[1] + 1
-    return Shape(
-        N, C_in, H, W, C_out, kH, kW, H_out, W_out, stride, padding, dilation, groups,
-        input.itemsize,
-    )  # fmt: skip
+def _count_slabs(items: int, rows: int) -> int:
+    """Into how many parts to split a group's rows: where there are fewer images than threads."""
+    return min(-(-get_num_threads() // items), -(-rows // MAX_ROWS))
 
 
 def _pad(input: np.ndarray, padding: Pair) -> np.ndarray:

@@ -1,7 +1,5 @@
 """The loops of convolution: planes in, sums of products, planes out. `conv.py` explains them."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinyvision.kernels.jit import jit, jit_part
@@ -29,35 +27,9 @@ BLOCK_BYTES = 1024 * 1024
 RUN = 128
 
 
-class Sizes(NamedTuple):
-    """The numbers a kernel needs; "channels" and "rows" are those of one group."""
-
-    N: int
-    groups: int
-    slabs: int  # parts that the rows of a group are split into, for the sake of threads
-    channels: int  # of the source
-    source_H: int
-    source_W: int
-    row_step: int  # from row to row of a plane, in the source
-    column_step: int
-    rows: int  # of the target: its channels
-    target_H: int
-    target_W: int
-    target_row_step: int
-    target_column_step: int
-    weight_row: int  # from the weights of one target channel to those of the next
-    weight_group: int
-    q_begin: int
-    q_end: int
-    q_column: int
-    columns: int  # of a plane
-    band: int
-    plane_rows: int
-
-
 @jit_part
 def slab_rows(slab, slabs, rows):
-    """The range of rows in a slab: whole blocks of MAX_ROWS, shared out evenly."""
+    """Where a slab, one part of a group's rows, begins and ends: at whole blocks of MAX_ROWS."""
     blocks = (rows + MAX_ROWS - 1) // MAX_ROWS
     first, last = blocks * slab // slabs, blocks * (slab + 1) // slabs
     return first * MAX_ROWS, min(rows, last * MAX_ROWS)
@@ -165,18 +137,18 @@ def copy_sums(target, to, row, step, sums, at, pitch, rows, columns, bias):
 
 @jit
 def correlate(share, source, weight, bias, target, origins, phases, weight_offsets,
-              plane_offsets, sizes):  # fmt: skip
+              plane_offsets, sizes, slabs):  # fmt: skip
     """target[n, r, p] = bias[r] + sum over k of weight[r, k] * source[n, p shifted by k]."""
     s, lanes = sizes, lanes_of(source)
-    first, last = begin(share, s.N * s.groups * s.slabs)
+    first, last = begin(share, s.N * s.groups * slabs)
     plane = s.plane_rows * s.columns
     planes = np.zeros(s.channels * origins.shape[0] * plane + lanes, source.dtype)
     room = s.band * s.columns + lanes
     sums = np.empty(MAX_ROWS * room, source.dtype)
     for item in range(first, last):
-        image, slab = item // s.slabs, item % s.slabs  # with groups, an image is one group of it
+        image, slab = item // slabs, item % slabs  # with groups, an image is one group of it
         group = image % s.groups
-        first_row, last_row = slab_rows(slab, s.slabs, s.rows)
+        first_row, last_row = slab_rows(slab, slabs, s.rows)
         for q in range(s.q_begin, s.q_end, s.band):
             copy_planes(planes, 0, plane, s.columns, s.plane_rows,
                         source, image * s.channels * s.source_H * s.source_W,
@@ -212,12 +184,12 @@ def correlate(share, source, weight, bias, target, origins, phases, weight_offse
 
 @jit
 def correlate_weight(share, source, gradient, grad_weight, grad_bias, origins,
-                     plane_offsets, sizes, parts):  # fmt: skip
+                     plane_offsets, sizes, slabs, parts):  # fmt: skip
     """grad_weight[part, r, k] += sum over the part's images n and pixels p of
     gradient[n, r, p] * source[n, p shifted by k]; grad_bias[part, r] += sum of gradient[n, r, p].
     """
     s, lanes, K = sizes, lanes_of(source), plane_offsets.size
-    first, last = begin(share, parts * s.groups * s.slabs)
+    first, last = begin(share, parts * s.groups * slabs)
     plane = s.plane_rows * s.columns
     vectors = (s.band * s.columns + lanes - 1) // lanes
     gradient_plane = vectors * lanes + lanes
@@ -235,8 +207,8 @@ def correlate_weight(share, source, gradient, grad_weight, grad_bias, origins,
             gradient_steps[i * vectors + v] = i * gradient_room + v * lanes
     in_place = np.zeros((1, 2), np.int64)
     for item in range(first, last):
-        part, group, slab = item // s.slabs // s.groups, item // s.slabs % s.groups, item % s.slabs
-        first_row, last_row = slab_rows(slab, s.slabs, s.rows)
+        part, group, slab = item // slabs // s.groups, item // slabs % s.groups, item % slabs
+        first_row, last_row = slab_rows(slab, slabs, s.rows)
         result = (part * s.groups + group) * s.rows
         last_image = s.N * (part + 1) // parts
         for first_image in range(s.N * part // parts, last_image, block):

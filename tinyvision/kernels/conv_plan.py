@@ -38,8 +38,17 @@ BAND_BYTES = 512 * 1024
 Pair = tuple[int, int]
 
 
+class Geometry(NamedTuple):
+    """How filters go over images; groups split both channels, and each has its own filters."""
+
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
 class Shape(NamedTuple):
-    """The sizes of a convolution; groups split both channels, and each has its own filters."""
+    """The sizes of a convolution."""
 
     N: int
     C_in: int
@@ -57,25 +66,55 @@ class Shape(NamedTuple):
     itemsize: int
 
 
+def shape_of(input: np.ndarray, weight: np.ndarray, geometry: Geometry) -> Shape:
+    """The sizes of the convolution of an input and a weight."""
+    (N, C_in, H, W), (C_out, C, kH, kW) = input.shape, weight.shape
+    (sh, sw), (ph, pw), (dh, dw), groups = geometry
+    assert C * groups == C_in and C_out % groups == 0
+    H_out = (H + 2 * ph - dh * (kH - 1) - 1) // sh + 1
+    W_out = (W + 2 * pw - dw * (kW - 1) - 1) // sw + 1
+    return Shape(N, C_in, H, W, C_out, kH, kW, H_out, W_out, *geometry, input.itemsize)
+
+
+class Sizes(NamedTuple):
+    """The numbers of the loops; "channels" and "rows" are those of one group."""
+
+    N: int
+    groups: int
+    channels: int  # of the source
+    source_H: int
+    source_W: int
+    row_step: int  # from row to row of a plane, in the source
+    column_step: int
+    rows: int  # of the target: its channels
+    target_H: int
+    target_W: int
+    target_row_step: int
+    target_column_step: int
+    weight_row: int  # from the weights of one target channel to those of the next
+    weight_group: int
+    q_begin: int
+    q_end: int
+    q_column: int
+    columns: int  # of a plane
+    band: int  # rows q at a time
+    plane_rows: int
+
+
 class Plan(NamedTuple):
     """How to get each target pixel from the source (see the module's docstring).
 
     Row y, column x of a plane is the source's row row0 + (q + y) * row_step and column
     column0 + x * column_step, q being the first row of the band; or 0 outside the source.
-    A target phase has rows and columns q in a range; they go to row row0 + q * row_step and
-    column column0 + q * column_step of the target.
+    A target phase has rows and columns q in a range; they go to row row0 + q * target_row_step and
+    column column0 + q * target_column_step of the target.
     """
 
     planes: np.ndarray  # (planes per channel, 2): row0, column0
-    source_step: Pair
     target_phases: np.ndarray  # (phases, 8): k range, row range, column range; row0, column0
-    target_step: Pair
     weight_offsets: np.ndarray  # (K,): where weight[k] lies, from the first weight of its row
     plane_offsets: np.ndarray  # (K,): where the source pixel of target pixel 0 lies in the planes
-    q_rows: Pair
-    q_columns: Pair
-    band: int  # rows q at a time
-    plane_rows: int
+    sizes: Sizes
 
 
 class _Axis(NamedTuple):
@@ -143,19 +182,19 @@ def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
         + (plane_of_row * len(lefts) * plane + rows.shifts * width)[:, None]
         + (shifts if wide else np.arange(shape.kW) * plane)
     ).ravel()
-    K = plane_offsets.size
-    return Plan(
-        planes=planes,
-        source_step=shape.stride,
-        target_phases=np.array([(0, K, 0, shape.H_out, 0, shape.W_out, 0, 0)]),
-        target_step=(1, 1),
-        weight_offsets=np.arange(K),
-        plane_offsets=plane_offsets,
-        q_rows=(0, shape.H_out),
-        q_columns=(0, width),
-        band=band,
-        plane_rows=band + extra_rows,
-    )
+    K, rows_out = plane_offsets.size, shape.C_out // shape.groups
+    sizes = Sizes(
+        N=shape.N, groups=shape.groups,
+        channels=C, source_H=shape.H, source_W=shape.W,
+        row_step=shape.stride[0], column_step=shape.stride[1],
+        rows=rows_out, target_H=shape.H_out, target_W=shape.W_out,
+        target_row_step=1, target_column_step=1,
+        weight_row=C * shape.kH * shape.kW, weight_group=rows_out * C * shape.kH * shape.kW,
+        q_begin=0, q_end=shape.H_out, q_column=0,
+        columns=width, band=band, plane_rows=band + extra_rows,
+    )  # fmt: skip
+    phases = np.array([(0, K, 0, shape.H_out, 0, shape.W_out, 0, 0)])
+    return Plan(planes, phases, np.arange(K), plane_offsets, sizes)
 
 
 @lru_cache(maxsize=256)
@@ -188,15 +227,15 @@ def grad_input_plan(shape: Shape) -> Plan:
             start = (a - shape.padding[0], b - shape.padding[1])
             target_phases.append((k, last_k, *row_range, *column_range, *start))
             k = last_k
-    return Plan(
-        planes=np.array([(-down, q_columns[0] - shift) for shift in shifts]),
-        source_step=(1, 1),
-        target_phases=np.array(target_phases),
-        target_step=shape.stride,
-        weight_offsets=np.concatenate(weight_offsets),
-        plane_offsets=np.concatenate(plane_offsets),
-        q_rows=q_rows,
-        q_columns=(q_columns[0], q_columns[0] + width),
-        band=band,
-        plane_rows=band + down,
-    )
+    sizes = Sizes(
+        N=shape.N, groups=shape.groups,
+        channels=C_out, source_H=shape.H_out, source_W=shape.W_out, row_step=1, column_step=1,
+        rows=C_in, target_H=shape.H, target_W=shape.W,
+        target_row_step=shape.stride[0], target_column_step=shape.stride[1],
+        weight_row=T, weight_group=C_out * C_in * T,
+        q_begin=q_rows[0], q_end=q_rows[1], q_column=q_columns[0],
+        columns=width, band=band, plane_rows=band + down,
+    )  # fmt: skip
+    planes = np.array([(-down, q_columns[0] - shift) for shift in shifts])
+    offsets = np.concatenate(weight_offsets), np.concatenate(plane_offsets)
+    return Plan(planes, np.array(target_phases), *offsets, sizes)

@@ -156,7 +156,7 @@ BLOCK_TILES = 64
 MIN_CHANNELS, MIN_TILES = 16, 16
 
 
-def is_faster(shape: Shape) -> bool:
+def suits_winograd(shape: Shape) -> bool:
     """Whether this convolution can be done here, and faster than in conv.py.
 
     In float64, those who want accuracy get all of it.

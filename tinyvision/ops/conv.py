@@ -9,8 +9,6 @@ import numpy as np
 from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
 
-Pair = tuple[int, int]
-
 
 class Conv2d(Op):
     """y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] * padded input at
@@ -32,20 +30,17 @@ class Conv2d(Op):
         weight: np.ndarray,
         bias: np.ndarray | None,
         *,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
-        groups: int,
+        geometry: kernels.Geometry,
     ) -> np.ndarray:
-        ctx.geometry = stride, padding, dilation, groups
+        ctx.geometry = geometry
         ctx.save_for_backward(input, weight)
-        return kernels.conv2d_forward(input, weight, bias, stride, padding, dilation, groups)
+        return kernels.conv2d_forward(input, weight, bias, geometry)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
         input, weight = ctx.saved
         return kernels.conv2d_backward(
-            grad_output, input, weight, *ctx.geometry, *ctx.needs_input_grad
+            grad_output, input, weight, ctx.geometry, ctx.needs_input_grad
         )
 
 
@@ -68,33 +63,25 @@ class ConvTranspose2d(Op):
         weight: np.ndarray,
         bias: np.ndarray | None,
         *,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
-        groups: int,
-        output_size: Pair,
+        geometry: kernels.Geometry,
+        output_size: tuple[int, int],
     ) -> np.ndarray:
-        ctx.geometry = stride, padding, dilation, groups
+        ctx.geometry = geometry
         ctx.save_for_backward(input, weight)
-        shape = len(input), weight.shape[1] * groups, *output_size
+        shape = len(input), weight.shape[1] * geometry.groups, *output_size
         image = np.broadcast_to(np.zeros((), input.dtype), shape)  # only its shape is looked at
-        y, _, _ = kernels.conv2d_backward(
-            input, image, weight, stride, padding, dilation, groups, True, False, False
-        )
+        y, _, _ = kernels.conv2d_backward(input, image, weight, geometry, (True, False, False))
         assert y is not None
         return y if bias is None else y + bias[:, None, None]
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
         (input, weight), (need_input, need_weight, need_bias) = ctx.saved, ctx.needs_input_grad
-        stride, padding, dilation, groups = ctx.geometry
         grad_input = grad_weight = None
         if need_input:
-            grad_input = kernels.conv2d_forward(
-                grad_output, weight, None, stride, padding, dilation, groups
-            )
+            grad_input = kernels.conv2d_forward(grad_output, weight, None, ctx.geometry)
         if need_weight:
             _, grad_weight, _ = kernels.conv2d_backward(
-                input, grad_output, weight, stride, padding, dilation, groups, False, True, False
+                input, grad_output, weight, ctx.geometry, (False, True, False)
             )
         return grad_input, grad_weight, grad_output.sum(axis=(0, 2, 3)) if need_bias else None

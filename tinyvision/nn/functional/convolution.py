@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyvision.checks import as_int
+from tinyvision.kernels import Geometry
 from tinyvision.nn.functional.arguments import (
     check_float,
     check_image,
@@ -89,9 +90,8 @@ def conv2d(
     # A stride past the image's edge, however far, leaves one output: kernels need no larger one.
     stride = min(stride[0], padded[0]), min(stride[1], padded[1])
     batch = input if input.ndim == 4 else input.unsqueeze(0)
-    output = Conv2d.apply(
-        batch, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
-    )
+    geometry = Geometry(stride, padding, dilation, groups)
+    output = Conv2d.apply(batch, weight, bias, geometry=geometry)
     return output if input.ndim == 4 else output.squeeze(0)
 
 
@@ -138,14 +138,15 @@ def conv_transpose2d(
             f"{input.shape} and kernel {tuple(weight.shape[2:])}"
         )
     batch = input if input.ndim == 4 else input.unsqueeze(0)
-    options = {"stride": stride, "dilation": dilation, "groups": groups}
     if all(e < s for e, s in zip(extra, stride, strict=True)):
+        geometry = Geometry(stride, padding, dilation, groups)
         output = ConvTranspose2d.apply(
-            batch, weight, bias, padding=padding, output_size=(H_out, W_out), **options
+            batch, weight, bias, geometry=geometry, output_size=(H_out, W_out)
         )
     else:  # conv2d would make more rows of so many: cut the output out of all there is
+        geometry = Geometry(stride, (0, 0), dilation, groups)
         output = ConvTranspose2d.apply(
-            batch, weight, None, padding=(0, 0), output_size=tuple(whole), **options
+            batch, weight, None, geometry=geometry, output_size=tuple(whole)
         )
         widths = [(-p, e - p) for p, e in zip(padding, extra, strict=True)]
         output = Pad.apply(output, widths=[(0, 0), (0, 0), *widths], value=0)
