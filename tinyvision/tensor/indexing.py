@@ -146,12 +146,15 @@ class Indexing(TensorBase):
     ) -> Self:
         """A copy with src written where gather would read: y[i, index[i, j, k], k] = src[i, j, k].
 
-        src is a tensor no smaller than index, or a number. If index names a place twice, which
-        value stays is not defined, and the gradient goes to both.
+        src is a tensor no smaller than index, or a number, which may also be given as `value`. If
+        index names a place twice, which value stays is not defined; the gradient goes to both.
         """
         if reduce is not None:
             raise NotImplementedError("scatter(): reduce is not supported; see scatter_add")
-        src = value if src is None else src
+        if value is not None:
+            if src is not None:
+                raise TypeError("scatter(): expected src or value, not both")
+            src = value._data.item() if isinstance(value, TensorBase) else value
         if isinstance(src, (bool, int, float)):
             _check_tensor("scatter", "index", index)
             src = self._plain(np.full(index._data.shape, src).astype(self._data.dtype))
