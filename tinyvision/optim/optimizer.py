@@ -17,6 +17,7 @@ from tinyvision.tensor import Tensor
 # Elements per block, see `blocks`: 128 kB of float32, so that half a dozen fit into an L2 cache.
 BLOCK_SIZE = 32768
 
+# How PyTorch computes a step, not what: accepted where it asks for nothing special.
 _UNSUPPORTED = ("foreach", "fused", "capturable", "differentiable")
 
 
@@ -191,6 +192,12 @@ def descent_direction(p: np.ndarray, grad: np.ndarray, group: dict[str, Any]) ->
     if group["maximize"]:
         grad = -grad
     return grad + group["weight_decay"] * p if group["weight_decay"] != 0 else grad
+
+
+def group_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Of a constructor's arguments, its `locals()` at the start, those that groups can set."""
+    others = ("self", "__class__", "params")  # __class__ is there for super()
+    return {name: value for name, value in arguments.items() if name not in others}
 
 
 def check_option(value: Any, text: str, below: float | None = None) -> None:
