@@ -13,6 +13,7 @@ import numpy as np
 from tinyvision.engine.modes import enable_grad, no_grad
 from tinyvision.kernels import KnownAddresses
 from tinyvision.tensor import Tensor
+from tinyvision.tensor.gradients import zero_gradients
 
 # Elements per block, see `blocks`: 128 kB of float32, so that half a dozen fit into an L2 cache.
 BLOCK_SIZE = 32768
@@ -119,11 +120,7 @@ class Optimizer:
         Without a gradient a parameter is left alone by step; a zero still moves it by momentum.
         """
         for group in self.param_groups:
-            for param in group["params"]:
-                if set_to_none:
-                    param.grad = None
-                elif param.grad is not None:
-                    param.grad.detach_().zero_()
+            zero_gradients(group["params"], set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on later: {"state": ..., "param_groups": ...}.

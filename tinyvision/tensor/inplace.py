@@ -86,8 +86,7 @@ class InPlace(TensorBase):
             )
 
     def _copy_with_history(self) -> Self:
-        copy = self._from_op(self._data.copy(), self.grad_fn, self._output_nr)
-        return copy
+        return self._from_op(self._data.copy(), self.grad_fn, self._output_nr)
 
     def _in_own_dtype(self, result: Any) -> Any:
         """`result` in self's dtype; only a cast to a lower category (float to int) is refused."""
