@@ -195,6 +195,122 @@ def test_no_grad_decorates_functions_even_recursive_ones(decorator):
     assert tv.is_grad_enabled()
 
 
+@pytest.mark.parametrize(
+    ("decorator", "mode"),
+    [
+        (tv.no_grad, False),
+        (tv.no_grad(), False),
+        (tv.enable_grad(), True),
+        (tv.inference_mode(), False),
+        (tv.set_grad_enabled(True), True),
+    ],
+)
+def test_grad_modes_of_a_generator_hold_while_its_body_runs(decorator, mode):
+    seen = []
+
+    @decorator
+    def generator(n):
+        try:
+            for _ in range(n):
+                sent = yield tv.is_grad_enabled()
+                seen.append((sent, tv.is_grad_enabled()))
+        except KeyError:
+            yield tv.is_grad_enabled()
+        finally:
+            seen.append(("closed", tv.is_grad_enabled()))
+        return "returned"
+
+    with tv.set_grad_enabled(not mode):
+        items = generator(2)
+        assert (next(items), tv.is_grad_enabled()) == (mode, not mode)
+        assert (items.send(7), tv.is_grad_enabled()) == (mode, not mode)
+        with pytest.raises(StopIteration, match="returned"):
+            next(items)
+        assert seen == [(7, mode), (None, mode), ("closed", mode)]
+        for end in (lambda items: items.throw(KeyError()), lambda items: items.close()):
+            seen.clear()
+            items = generator(2)
+            next(items)
+            assert end(items) in (mode, None)
+            assert tv.is_grad_enabled() is not mode
+            del items
+            assert seen == [("closed", mode)]
+        assert list(generator(3)) == [mode] * 3
+        assert tv.is_grad_enabled() is not mode
+
+
+def test_grad_modes_decorate_a_generator_twice_the_inner_one_wins():
+    @tv.no_grad()
+    @tv.enable_grad()
+    def generator():
+        yield tv.is_grad_enabled()
+
+    assert list(generator()) == [True]
+
+
+def test_grad_modes_of_a_function_called_in_two_threads_stay_apart():
+    started, leave, after = threading.Event(), threading.Event(), []
+
+    @tv.no_grad()
+    def run(body):
+        body()
+
+    def wait():
+        started.set()
+        assert leave.wait(10)
+
+    def in_a_thread():
+        tv.set_grad_enabled(False)
+        run(wait)
+        after.append(tv.is_grad_enabled())
+
+    thread = threading.Thread(target=in_a_thread)
+
+    def let_the_first_leave():
+        leave.set()
+        thread.join()
+
+    thread.start()
+    assert started.wait(10)
+    run(let_the_first_leave)  # enters second, leaves second
+    assert after == [False] and tv.is_grad_enabled()
+
+
+def test_inference_mode_false_records_whatever_is_around_it():
+    x = leaf(1.0)
+    with tv.no_grad(), tv.inference_mode(False):
+        assert (x * 2).requires_grad
+    with tv.inference_mode():
+        with tv.inference_mode(False):
+            assert (x * 2).requires_grad and not tv.is_inference_mode_enabled()
+        assert tv.is_inference_mode_enabled() and not tv.is_grad_enabled()
+    assert tv.is_grad_enabled()
+    with pytest.raises(TypeError, match="mode must be a bool, got str"):
+        tv.inference_mode("yes")
+
+
+def test_inference_mode_decorates_without_parentheses():
+    @tv.inference_mode
+    def mode():
+        return tv.is_inference_mode_enabled()
+
+    assert mode() and not tv.is_inference_mode_enabled()
+
+
+def test_set_grad_enabled_decorates_and_can_be_entered_again():
+    @tv.set_grad_enabled(False)
+    def mode():
+        return tv.is_grad_enabled()
+
+    assert tv.is_grad_enabled() and not mode() and not mode() and tv.is_grad_enabled()
+    off = tv.set_grad_enabled(False)
+    tv.set_grad_enabled(True)
+    for _ in range(2):
+        with off:
+            assert not tv.is_grad_enabled()
+        assert tv.is_grad_enabled()
+
+
 def test_set_grad_enabled_works_as_function_and_as_context():
     tv.set_grad_enabled(False)
     assert not tv.is_grad_enabled()

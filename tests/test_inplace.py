@@ -39,6 +39,12 @@ def test_inplace_add_in_the_graph_by_hand():
         lambda z, y: z.neg_(),
         lambda z, y: z.lerp_(y, 0.3),
         lambda z, y: z.addcmul_(y, y, value=0.5),
+        lambda z, y: z.addcdiv_(y, y * y, value=-3),
+        lambda z, y: z.div_(y, rounding_mode=None),
+        lambda z, y: z.index_add_(0, tv.tensor([2, 0, 2]), y, alpha=2),
+        lambda z, y: z.scatter_(0, tv.tensor([2, 0]), y),
+        lambda z, y: z.scatter_(0, tv.tensor([2, 0]), value=0.5),
+        lambda z, y: z.scatter_add_(0, tv.tensor([2, 2, 0]), y),
         lambda z, y: z.copy_(y),
         lambda z, y: z.zero_(),
         lambda z, y: z.masked_fill_(tv.tensor([True, False, True]), 2.0),
@@ -55,6 +61,66 @@ def test_inplace_gradients_agree_with_finite_differences(change):
         return z * z
 
     assert gradcheck(through, (x, y))
+
+
+def test_inplace_scatter_takes_what_pytorchs_takes():
+    index, src = tv.tensor([[0, 2]]), tv.tensor([[5.0, 6.0]])
+    for x in (
+        tv.zeros(2, 3).scatter_(1, index, 4.0),
+        tv.zeros(2, 3).scatter_(1, index, value=4.0),
+        tv.zeros(2, 3).scatter_(dim=1, index=index, value=4),
+        tv.zeros(2, 3).scatter_(1, index, value=tv.tensor(4)),
+    ):
+        assert x.tolist() == [[4, 0, 4], [0, 0, 0]]
+    assert tv.zeros(2, 3).scatter_(dim=1, index=index, src=src).tolist() == [[5, 0, 6], [0, 0, 0]]
+    assert tv.zeros(2, dtype=tv.int64).scatter_(0, index[0, :1], 1.5).tolist() == [1, 0]
+    with pytest.raises(TypeError, match="src or value"):
+        tv.zeros(2, 3).scatter_(1, index, src=src, value=4.0)
+    with pytest.raises(TypeError, match="'src' must be Tensor"):
+        tv.zeros(2, 3).scatter_(1, index)
+    with pytest.raises(RuntimeError, match="self.dtype to be equal to src.dtype"):
+        tv.zeros(2, 3).scatter_(1, index, src.double())
+
+
+def test_inplace_scatter_add_and_index_add_add_up_repeated_places():
+    x = tv.ones(2, 3)
+    assert x.scatter_add_(1, tv.tensor([[2, 2]]), tv.tensor([[5.0, 6.0]])) is x
+    assert x.tolist() == [[1, 1, 12], [1, 1, 1]]
+    with pytest.raises(TypeError, match="'src' must be Tensor, not float"):
+        x.scatter_add_(1, tv.tensor([[2]]), 1.0)
+    x.index_add_(dim=0, index=tv.tensor([1, 1]), source=tv.ones(2, 3), alpha=-2)
+    assert x.tolist() == [[1, 1, 12], [-3, -3, -3]]
+    with pytest.raises(RuntimeError, match="same scalar type"):
+        x.index_add_(0, tv.tensor([0]), tv.ones(1, 3, dtype=tv.float64))
+
+
+def test_inplace_addcdiv_and_rounded_division():
+    x = tv.tensor([1.0, 2.0])
+    assert x.addcdiv_(tv.tensor([6.0, 8.0]), tv.tensor([2.0, 4.0]), value=2) is x
+    assert x.tolist() == [7, 6]
+    whole = tv.tensor([-5, 7])
+    assert whole.clone().div_(2, rounding_mode="floor").tolist() == [-3, 3]
+    assert whole.clone().div_(2, rounding_mode="trunc").tolist() == [-2, 3]
+    with pytest.raises(RuntimeError, match="rounding_mode"):
+        whole.div_(2, rounding_mode="up")
+    ones = tv.ones(2, dtype=tv.int64)
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        ones.addcdiv_(ones, ones)
+
+
+def test_inplace_operator_leaves_the_other_operand_its_turn():
+    class Other:
+        def __radd__(self, tensor):
+            return "other's sum"
+
+    x = tv.zeros(2)
+    x += Other()
+    assert x == "other's sum"
+
+
+def test_inplace_methods_are_named_and_explained():
+    assert tv.Tensor.add_.__name__ == "add_" and tv.Tensor.__iadd__.__name__ == "__iadd__"
+    assert tv.Tensor.lerp_.__doc__ == "The same as lerp, in place: self + weight * (end - self)."
 
 
 def test_inplace_tensor_without_gradient_joins_the_graph():

@@ -34,6 +34,18 @@ TORCH_NAMES = {
     bool_: "Bool",
 }
 
+# The names that PyTorch's messages about products use.
+C_NAMES = {
+    float32: "float",
+    float64: "double",
+    int64: "long int",
+    int32: "int",
+    int16: "short int",
+    int8: "signed char",
+    uint8: "unsigned char",
+    bool_: "bool",
+}
+
 # A category absorbs all lower ones: bool < integer < float.
 _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
 

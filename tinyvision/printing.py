@@ -94,15 +94,11 @@ def printoptions(**options: Any) -> Iterator[None]:
 
 
 def format_tensor(
-    array: np.ndarray,
-    *,
-    requires_grad: bool = False,
-    grad_fn_name: str | None = None,
-    prefix: str = "tensor(",
+    array: np.ndarray, *, requires_grad: bool = False, grad_fn_name: str | None = None
 ) -> str:
     """The text of a tensor that holds `array`, e.g. `tensor([1., 2.], requires_grad=True)`.
 
-    Continuation lines are indented to stand below the first bracket after `prefix`.
+    Continuation lines are indented to stand below the first bracket.
     grad_fn_name (`AddBackward0`) takes the place of requires_grad where both are given.
     """
     suffixes = _describe(array)
@@ -110,6 +106,7 @@ def format_tensor(
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
+    prefix = "tensor("
     text = prefix + _format_values(array, indent=len(prefix))
     return _append_suffixes(text, suffixes, indent=len(prefix)) + ")"
 

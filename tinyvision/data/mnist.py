@@ -19,6 +19,20 @@ _FASHION_MIRRORS = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 )
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _remote_files(mirrors: tuple[str, ...], *published: tuple[int, str]) -> dict[str, RemoteFile]:
+    """_FILES as the mirrors have them: gzipped, of these sizes and SHA-256."""
+    return {
+        name: RemoteFile(f"{name}.gz", mirrors, size, sha256)
+        for name, (size, sha256) in zip(_FILES, published, strict=True)
+    }
 
 
 class MNIST(VisionDataset):
@@ -45,32 +59,13 @@ class MNIST(VisionDataset):
         "9 - nine",
     ]
     folder: ClassVar[str] = "mnist"
-    remote: ClassVar[dict[str, RemoteFile]] = {
-        "train-images-idx3-ubyte": RemoteFile(
-            "train-images-idx3-ubyte.gz",
-            _MNIST_MIRRORS,
-            9_912_422,
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        ),
-        "train-labels-idx1-ubyte": RemoteFile(
-            "train-labels-idx1-ubyte.gz",
-            _MNIST_MIRRORS,
-            28_881,
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        ),
-        "t10k-images-idx3-ubyte": RemoteFile(
-            "t10k-images-idx3-ubyte.gz",
-            _MNIST_MIRRORS,
-            1_648_877,
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        ),
-        "t10k-labels-idx1-ubyte": RemoteFile(
-            "t10k-labels-idx1-ubyte.gz",
-            _MNIST_MIRRORS,
-            4_542,
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        ),
-    }
+    remote: ClassVar[dict[str, RemoteFile]] = _remote_files(
+        _MNIST_MIRRORS,
+        (9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        (28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+        (1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        (4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    )
 
     def __init__(
         self,
@@ -124,29 +119,10 @@ class FashionMNIST(MNIST):
         "Ankle boot",
     ]
     folder = "fashion_mnist"
-    remote = {
-        "train-images-idx3-ubyte": RemoteFile(
-            "train-images-idx3-ubyte.gz",
-            _FASHION_MIRRORS,
-            26_421_880,
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        ),
-        "train-labels-idx1-ubyte": RemoteFile(
-            "train-labels-idx1-ubyte.gz",
-            _FASHION_MIRRORS,
-            29_515,
-            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        ),
-        "t10k-images-idx3-ubyte": RemoteFile(
-            "t10k-images-idx3-ubyte.gz",
-            _FASHION_MIRRORS,
-            4_422_102,
-            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        ),
-        "t10k-labels-idx1-ubyte": RemoteFile(
-            "t10k-labels-idx1-ubyte.gz",
-            _FASHION_MIRRORS,
-            5_148,
-            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-        ),
-    }
+    remote = _remote_files(
+        _FASHION_MIRRORS,
+        (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    )

@@ -5,9 +5,10 @@ The mode belongs to the Python thread; a new thread starts with recording on.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Generator
 from typing import Any
 
 
@@ -32,8 +33,11 @@ def is_inference_mode_enabled() -> bool:
     return modes.inference
 
 
-class _ModeContext(ContextDecorator):
-    """Sets modes on entry and puts the earlier ones back on exit, also after an exception."""
+class _ModeContext:
+    """Sets modes on entry and puts the earlier ones back on exit, also after an exception.
+
+    As a decorator it does so around every call, or, of a generator, whenever its body runs.
+    """
 
     def __init__(self, **wanted: bool) -> None:
         self._wanted = wanted
@@ -50,60 +54,101 @@ class _ModeContext(ContextDecorator):
         for name, value in values.items():
             setattr(modes, name, value)
 
+    def __call__(self, function: Any) -> Any:
+        # A context for each call: calls in several threads must not share a stack.
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with _ModeContext(**self._wanted):
+                return function(*args, **kwargs)
 
-class no_grad(_ModeContext):
+        @functools.wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            return (yield from _GeneratorInside(_ModeContext(**self._wanted), generator))
+
+        return generate if inspect.isgeneratorfunction(function) else call
+
+
+class _GeneratorInside(Generator):
+    """A generator whose body runs in a context, which its caller does not see between items."""
+
+    def __init__(self, context: _ModeContext, generator: Generator) -> None:
+        self._context, self._generator = context, generator
+
+    def send(self, value: Any) -> Any:
+        with self._context:
+            return self._generator.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        with self._context:
+            return self._generator.throw(*error)
+
+
+class _PlainDecorator(_ModeContext):
+    """A context that decorates without parentheses too."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        # `@no_grad` hands over the function itself.
+        return cls()(args[0]) if args and callable(args[0]) else super().__new__(cls)
+
+
+class no_grad(_PlainDecorator):
     """Context manager or decorator in which nothing is recorded: `with no_grad(): ...`."""
-
-    def __new__(cls, function: Callable | None = None) -> Any:
-        # `@no_grad` without parentheses hands the function itself.
-        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         super().__init__(grad=False)
 
 
-class enable_grad(_ModeContext):
+class enable_grad(_PlainDecorator):
     """Context manager or decorator that records again inside a `no_grad` block."""
-
-    def __new__(cls, function: Callable | None = None) -> Any:
-        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         super().__init__(grad=True)
 
 
-class set_grad_enabled(_ModeContext):
-    """Switch recording on or off now; used as a context manager, back again at its end."""
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(grad=bool(mode))
-        super().__enter__()
-
-    def __enter__(self) -> None:
-        pass  # already set when made, as in PyTorch
-
-
-class inference_mode(_ModeContext):
+class inference_mode(_PlainDecorator):
     """Like `no_grad`, and the tensors made inside can never enter a recorded operation.
 
     They carry no version counter, so an in-place change to them could not be detected later.
+    mode: False for the opposite, recording, whatever the mode around it.
     """
 
     def __init__(self, mode: bool = True) -> None:
         if not isinstance(mode, bool):
             raise TypeError(f"inference_mode: mode must be a bool, got {type(mode).__name__}")
-        super().__init__(**({"grad": False, "inference": True} if mode else {"inference": False}))
+        super().__init__(grad=not mode, inference=mode)
 
 
-class set_detect_anomaly(_ModeContext):
+class _ModeSwitch(_ModeContext):
+    """Sets modes at once; a `with` block puts back, at its end, those from before that."""
+
+    def __init__(self, **wanted: bool) -> None:
+        super().__init__(**wanted)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        self._set(self._wanted)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._set(self._earlier[0])
+
+    def __call__(self, function: Any) -> Any:
+        self.__exit__()  # a decorator sets nothing outside the function
+        return super().__call__(function)
+
+
+class set_grad_enabled(_ModeSwitch):
+    """Switch recording on or off now; used as a context manager, back again at its end."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(grad=bool(mode))
+
+
+class set_detect_anomaly(_ModeSwitch):
     """Switch anomaly detection on or off now, or for a `with` block; see detect_anomaly."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(anomaly=bool(mode))
-        super().__enter__()
-
-    def __enter__(self) -> None:
-        pass
 
 
 class detect_anomaly(_ModeContext):

@@ -13,7 +13,7 @@ from tinyvision.functions.wrapping import refuse_out
 from tinyvision.ops.matmul import Einsum
 from tinyvision.ops.shape import Cat, Stack
 from tinyvision.tensor import Tensor
-from tinyvision.tensor.base import require_tensor
+from tinyvision.tensor.base import check_tensor
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
@@ -183,7 +183,9 @@ def std_mean(
 def _with_mean(
     name: str, input: Tensor, method: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any
 ) -> tuple[Tensor, Tensor]:
-    spread = method(require_tensor(input, name), dim, unbiased, keepdim, correction=correction)
+    spread = method(
+        check_tensor(name, "input", input), dim, unbiased, keepdim, correction=correction
+    )
     return spread, input.mean(None if isinstance(dim, bool) else dim, keepdim)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tinyvision.tensor import Tensor
-from tinyvision.tensor.base import require_tensor
+from tinyvision.tensor.base import check_tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ def function_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenat
     def function(input: Tensor, *args: P.args, **kwargs: P.kwargs) -> R:
         if "out" in kwargs:
             refuse_out(name, kwargs.pop("out"))
-        return method(require_tensor(input, name), *args, **kwargs)
+        return method(check_tensor(name, "input", input), *args, **kwargs)
 
     signature = inspect.signature(method)
     first, *others = signature.parameters.values()

@@ -12,13 +12,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision import devices
-from tinyvision.dtypes import as_dtype, float32, float64
+from tinyvision.dtypes import float32, float64
 from tinyvision.hooks import RemovableHandle
 from tinyvision.nn.backward_hooks import WatchedCall
 from tinyvision.nn.state_dict import _IncompatibleKeys, collect_state, load_state
 from tinyvision.nn.tree import ModuleTree
-from tinyvision.tensor import Tensor
+from tinyvision.tensor.gradients import zero_gradients
+from tinyvision.tensor.tensor import dtype_for_to
 
 
 class Module(ModuleTree):
@@ -160,11 +160,7 @@ class Module(ModuleTree):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zero."""
-        for parameter in self.parameters():
-            if set_to_none:
-                parameter.grad = None
-            elif parameter.grad is not None:
-                parameter.grad.detach_().zero_()
+        zero_gradients(self.parameters(), set_to_none)
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on all modules inside and then on self, e.g. to initialise weights."""
@@ -183,15 +179,8 @@ class Module(ModuleTree):
         `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(tensor)`, whose dtype is taken, work.
         non_blocking makes no difference where there is one device.
         """
-        for arg in args:
-            if isinstance(arg, Tensor):
-                dtype = arg.dtype
-            elif isinstance(arg, str | devices.device):
-                device = arg
-            elif arg is not None:
-                dtype = arg
-        devices.require_cpu(device)
-        return self if dtype is None else self._convert(as_dtype(dtype))
+        wanted = dtype_for_to(args, dtype, device)
+        return self if wanted is None else self._convert(wanted)
 
     def float(self) -> Self:
         """Convert floating-point parameters and buffers to float32."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +25,57 @@ from tinyvision.tensor import Tensor
 Activation = str | Callable[[Tensor], Tensor]
 
 
-class TransformerEncoderLayer(Module):
+class _TransformerLayer(Module):
+    """What both layers are: attentions, then a small network, each one step of x.
+
+    Step number i is x = norm_i(x + dropout_i(f(x))), with norm_first x + dropout_i(f(norm_i(x))).
+    """
+
+    _attentions: ClassVar[tuple[str, ...]]  # their names; a subclass gives them
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        options = {"bias": bias, "device": device, "dtype": dtype}
+        # In PyTorch's order, which that of a state_dict and of the random weights follows.
+        for name in self._attentions:
+            attention = MultiheadAttention(
+                d_model, nhead, dropout=dropout, batch_first=batch_first, **options
+            )
+            self.add_module(name, attention)
+        self.linear1 = Linear(d_model, dim_feedforward, **options)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, **options)
+        self.norm_first = norm_first
+        steps = range(1, len(self._attentions) + 2)
+        for i in steps:
+            self.add_module(f"norm{i}", LayerNorm(d_model, layer_norm_eps, **options))
+        for i in steps:
+            self.add_module(f"dropout{i}", Dropout(dropout))
+        self.activation = _activation_function(activation)
+
+    def _step(
+        self, norm: Module, dropout: Module, f: Callable[[Tensor], Tensor], x: Tensor
+    ) -> Tensor:
+        return x + dropout(f(norm(x))) if self.norm_first else norm(x + dropout(f(x)))
+
+    def _network(self, x: Tensor) -> Tensor:
+        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+
+
+class TransformerEncoderLayer(_TransformerLayer):
     """x = norm1(x + attention(x)), x = norm2(x + linear2(activation(linear1(x)))).
 
     With norm_first, x = x + attention(norm1(x)) and so on: x itself is never normalised.
@@ -34,34 +84,7 @@ class TransformerEncoderLayer(Module):
     Raises: RuntimeError for an activation other than "relu", "gelu" or a function.
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = F.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        options = {"bias": bias, "device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout=dropout, batch_first=batch_first, **options
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, **options)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, **options)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, **options)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, **options)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.activation = _activation_function(activation)
+    _attentions = ("self_attn",)
 
     def forward(
         self,
@@ -70,23 +93,14 @@ class TransformerEncoderLayer(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        masks = (src_mask, src_key_padding_mask, is_causal)
-        if self.norm_first:
-            src = src + self._attend(self.norm1(src), *masks)
-            return src + self._feed_forward(self.norm2(src))
-        src = self.norm1(src + self._attend(src, *masks))
-        return self.norm2(src + self._feed_forward(src))
+        def attend(x: Tensor) -> Tensor:
+            return _attend(self.self_attn, x, x, src_mask, src_key_padding_mask, is_causal)
 
-    def _attend(
-        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool
-    ) -> Tensor:
-        return self.dropout1(_attend(self.self_attn, x, x, mask, padding, is_causal))
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        src = self._step(self.norm1, self.dropout1, attend, src)
+        return self._step(self.norm2, self.dropout2, self._network, src)
 
 
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_TransformerLayer):
     """An encoder layer that also looks at `memory`, what an encoder has made of another sequence:
 
     x = norm1(x + attention(x)), x = norm2(x + attention(x, memory)), x = norm3(x + network(x))
@@ -94,36 +108,7 @@ class TransformerDecoderLayer(Module):
     Shapes: tgt and output (T, N, d_model), memory (S, N, d_model); otherwise as the encoder layer.
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = F.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        options = {"bias": bias, "device": device, "dtype": dtype}
-        attention = {"dropout": dropout, "batch_first": batch_first, **options}
-        self.self_attn = MultiheadAttention(d_model, nhead, **attention)
-        self.multihead_attn = MultiheadAttention(d_model, nhead, **attention)
-        self.linear1 = Linear(d_model, dim_feedforward, **options)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, **options)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, **options)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, **options)
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, **options)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.dropout3 = Dropout(dropout)
-        self.activation = _activation_function(activation)
+    _attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,
@@ -138,31 +123,16 @@ class TransformerDecoderLayer(Module):
     ) -> Tensor:
         masks = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
         memory_masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
-        if self.norm_first:
-            tgt = tgt + self._attend(self.norm1(tgt), *masks)
-            tgt = tgt + self._attend_to_memory(self.norm2(tgt), memory, *memory_masks)
-            return tgt + self._feed_forward(self.norm3(tgt))
-        tgt = self.norm1(tgt + self._attend(tgt, *masks))
-        tgt = self.norm2(tgt + self._attend_to_memory(tgt, memory, *memory_masks))
-        return self.norm3(tgt + self._feed_forward(tgt))
 
-    def _attend(
-        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool
-    ) -> Tensor:
-        return self.dropout1(_attend(self.self_attn, x, x, mask, padding, is_causal))
+        def attend(x: Tensor) -> Tensor:
+            return _attend(self.self_attn, x, x, *masks)
 
-    def _attend_to_memory(
-        self,
-        x: Tensor,
-        memory: Tensor,
-        mask: Tensor | None,
-        padding: Tensor | None,
-        is_causal: bool,
-    ) -> Tensor:
-        return self.dropout2(_attend(self.multihead_attn, x, memory, mask, padding, is_causal))
+        def attend_to_memory(x: Tensor) -> Tensor:
+            return _attend(self.multihead_attn, x, memory, *memory_masks)
 
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        tgt = self._step(self.norm1, self.dropout1, attend, tgt)
+        tgt = self._step(self.norm2, self.dropout2, attend_to_memory, tgt)
+        return self._step(self.norm3, self.dropout3, self._network, tgt)
 
 
 class TransformerEncoder(Module):

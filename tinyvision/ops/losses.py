@@ -84,10 +84,11 @@ class NllLoss(Op):
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
         share, target = ctx.saved
-        grad_log_p = np.zeros(ctx.shape, grad_output.dtype)
         # An ignored target has share 0, but its gradient may be NaN where nothing is left.
-        grad = np.where(target == ctx.ignore_index, 0, _unreduce(ctx, grad_output) * share)
-        _subtract_at_target(grad_log_p, grad, target, ctx.ignore_index)
+        grad = np.where(target == ctx.ignore_index, 0, -_unreduce(ctx, grad_output) * share)
+        grad_log_p = np.zeros(ctx.shape, grad_output.dtype)
+        index = _class_index(target, ctx.ignore_index)
+        np.put_along_axis(grad_log_p, index, grad[:, None], axis=1)
         return grad_log_p, None, None
 
 
@@ -132,15 +133,6 @@ def _class_index(target: np.ndarray, ignore_index: int) -> np.ndarray:
 def _at_target(x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
     """x[n, target[n]]."""
     return np.take_along_axis(x, _class_index(target, ignore_index), axis=1).squeeze(1)
-
-
-def _subtract_at_target(
-    x: np.ndarray, amount: np.ndarray, target: np.ndarray, ignore_index: int
-) -> None:
-    """x[n, target[n]] -= amount[n]."""
-    index = _class_index(target, ignore_index)
-    rest = np.take_along_axis(x, index, axis=1) - amount[:, None]
-    np.put_along_axis(x, index, rest, axis=1)
 
 
 def _class_weights(

@@ -16,21 +16,9 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.checks import broadcast_shape
-from tinyvision.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
+from tinyvision.dtypes import C_NAMES, bool_
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import unbroadcast
-
-# The names that PyTorch's messages about products use.
-_C_NAMES = {
-    float32: "float",
-    float64: "double",
-    int64: "long int",
-    int32: "int",
-    int16: "short int",
-    int8: "signed char",
-    uint8: "unsigned char",
-    bool_: "bool",
-}
 
 
 def check_matmul(a: np.ndarray, b: np.ndarray) -> None:
@@ -50,7 +38,7 @@ def check_matmul(a: np.ndarray, b: np.ndarray) -> None:
     if a.dtype != b.dtype:
         raise RuntimeError(
             "expected m1 and m2 to have the same dtype, but got: "
-            f"{_C_NAMES[a.dtype]} != {_C_NAMES[b.dtype]}"
+            f"{C_NAMES[a.dtype]} != {C_NAMES[b.dtype]}"
         )
     if a.dtype == bool_:
         raise NotImplementedError("matmul is not implemented for 'Bool'")

@@ -14,20 +14,6 @@ from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import unbroadcast
 
 
-class Alias(Op):
-    """The same memory under a new tensor, with a history of its own."""
-
-    is_view = True
-
-    @staticmethod
-    def forward(ctx: Node, x: np.ndarray) -> np.ndarray:
-        return x[...]
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        return grad_output
-
-
 class Reshape(Op):
     """The same values, in row-major order, in another shape: a view where strides allow."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.dtypes import float32
-from tinyvision.optim.optimizer import Optimizer, check_option
+from tinyvision.optim.optimizer import Optimizer, check_option, group_options
 from tinyvision.tensor import Tensor
 
 
@@ -47,6 +47,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
+        options = group_options(locals())
         check_option(lr, "learning rate")
         check_option(eps, "epsilon value")
         check_option(betas[0], "beta parameter at index 0", below=1.0)
@@ -54,20 +55,7 @@ class Adam(Optimizer):
         check_option(weight_decay, "weight_decay value")
         if not all(isinstance(beta, float) for beta in betas):
             raise ValueError("betas must be both floats")
-        defaults = dict(
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            maximize=maximize,
-            foreach=foreach,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=decoupled_weight_decay,
-        )
-        super().__init__(params, defaults)
+        super().__init__(params, options)
 
     def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
         states = [self._state_of(param, group) for param in params]
@@ -134,24 +122,9 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
+        **options: Any,
     ) -> None:
+        """options: Adam's other keyword arguments."""
         super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=True,
+            params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True, **options
         )

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from tinyvision.dtypes import float32
-from tinyvision.optim.optimizer import Optimizer, blocks, check_option, descent_direction
+from tinyvision.optim.optimizer import (
+    Optimizer,
+    blocks,
+    check_option,
+    descent_direction,
+    group_options,
+)
 from tinyvision.tensor import Tensor
 
 
@@ -41,23 +47,13 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
+        options = group_options(locals())
         check_option(lr, "learning rate")
         check_option(lr_decay, "lr_decay value")
         check_option(weight_decay, "weight_decay value")
         check_option(initial_accumulator_value, "initial_accumulator_value value")
         check_option(eps, "epsilon value")
-        defaults = dict(
-            lr=lr,
-            lr_decay=lr_decay,
-            eps=eps,
-            weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value,
-            foreach=foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        super().__init__(params, defaults)
+        super().__init__(params, options)
         for group in self.param_groups:
             for param in group["params"]:
                 remember(self.state[param], param, ["sum"], initial_accumulator_value)
@@ -103,24 +99,13 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
+        options = group_options(locals())
         check_option(lr, "learning rate")
         check_option(eps, "epsilon value")
         check_option(momentum, "momentum value")
         check_option(weight_decay, "weight_decay value")
         check_option(alpha, "alpha value")
-        defaults = dict(
-            lr=lr,
-            momentum=momentum,
-            alpha=alpha,
-            eps=eps,
-            centered=centered,
-            weight_decay=weight_decay,
-            capturable=capturable,
-            foreach=foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-        )
-        super().__init__(params, defaults)
+        super().__init__(params, options)
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
         lr, alpha, momentum = float(group["lr"]), group["alpha"], group["momentum"]
@@ -173,22 +158,13 @@ class Adadelta(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
+        options = group_options(locals())
         check_option(lr, "learning rate")
         if not 0.0 <= rho <= 1.0:
             raise ValueError(f"Invalid rho value: {rho}")
         check_option(eps, "epsilon value")
         check_option(weight_decay, "weight_decay value")
-        defaults = dict(
-            lr=lr,
-            rho=rho,
-            eps=eps,
-            weight_decay=weight_decay,
-            maximize=maximize,
-            capturable=capturable,
-            foreach=foreach,
-            differentiable=differentiable,
-        )
-        super().__init__(params, defaults)
+        super().__init__(params, options)
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
         rho, eps = group["rho"], group["eps"]

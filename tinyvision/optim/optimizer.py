@@ -14,10 +14,12 @@ import numpy as np
 from tinyvision.engine.modes import enable_grad, no_grad
 from tinyvision.kernels import KnownAddresses
 from tinyvision.tensor import Tensor
+from tinyvision.tensor.gradients import zero_gradients
 
 # Elements per block, see `blocks`: 128 kB of float32, so that half a dozen fit into an L2 cache.
 BLOCK_SIZE = 32768
 
+# How PyTorch computes a step, not what: accepted where it asks for nothing special.
 _UNSUPPORTED = ("foreach", "fused", "capturable", "differentiable")
 
 
@@ -119,11 +121,7 @@ class Optimizer:
         Without a gradient a parameter is left alone by step; a zero still moves it by momentum.
         """
         for group in self.param_groups:
-            for param in group["params"]:
-                if set_to_none:
-                    param.grad = None
-                elif param.grad is not None:
-                    param.grad.detach_().zero_()
+            zero_gradients(group["params"], set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on later: {"state": ..., "param_groups": ...}.
@@ -192,6 +190,12 @@ def descent_direction(p: np.ndarray, grad: np.ndarray, group: dict[str, Any]) ->
     if group["maximize"]:
         grad = -grad
     return grad + group["weight_decay"] * p if group["weight_decay"] != 0 else grad
+
+
+def group_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Of a constructor's arguments, its `locals()` at the start, those that groups can set."""
+    others = ("self", "__class__", "params")  # __class__ is there for super()
+    return {name: value for name, value in arguments.items() if name not in others}
 
 
 def check_option(value: Any, text: str, below: float | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision import kernels
-from tinyvision.optim.optimizer import Optimizer, check_option
+from tinyvision.optim.optimizer import Optimizer, check_option, group_options
 from tinyvision.tensor import Tensor
 
 
@@ -39,23 +39,13 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
+        options = group_options(locals())
         check_option(lr, "learning rate")
         check_option(momentum, "momentum value")
         check_option(weight_decay, "weight_decay value")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        defaults = dict(
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            maximize=maximize,
-            foreach=foreach,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        super().__init__(params, defaults)
+        super().__init__(params, options)
 
     def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
         sign = -1.0 if group["maximize"] else 1.0

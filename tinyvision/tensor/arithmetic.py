@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyvision.dtypes import TORCH_NAMES, result_type, scalar_dtype
 from tinyvision.ops import elementwise as ew
-from tinyvision.tensor.base import TensorBase, check_number, require_tensor
+from tinyvision.tensor.base import TensorBase, check_number, check_tensor
 
 
 class Arithmetic(TensorBase):
@@ -142,18 +142,18 @@ class Arithmetic(TensorBase):
 
     def atan2(self, other: Self) -> Self:
         """The angle of the point (x=other, y=self), from -pi to pi."""
-        promoted = self._promoted(require_tensor(other, "atan2"))
+        promoted = self._promoted(check_tensor("atan2", "other", other))
         assert promoted is not None
         a, b = promoted
         return ew.Atan2.apply(a._as_float(), b._as_float())
 
     def maximum(self, other: Self) -> Self:
         """The larger of two values; NaN if one is NaN."""
-        return self._binary(require_tensor(other, "maximum"), ew.Extremum, largest=True)
+        return self._binary(check_tensor("maximum", "other", other), ew.Extremum, largest=True)
 
     def minimum(self, other: Self) -> Self:
         """The smaller of two values; NaN if one is NaN."""
-        return self._binary(require_tensor(other, "minimum"), ew.Extremum, largest=False)
+        return self._binary(check_tensor("minimum", "other", other), ew.Extremum, largest=False)
 
     def clamp(self, min: Any = None, max: Any = None) -> Self:
         """Values limited to [min, max]; a bound may be a number, a tensor or None."""

@@ -177,11 +177,11 @@ def check_number(name: str, other: Any, result: Any) -> Any:
     return result
 
 
-def require_tensor(value: Any, name: str) -> Any:
-    """`value`, if it is a tensor.
+def check_tensor(name: str, argument: str, value: Any, optional: bool = False) -> Any:
+    """`value`, if it is a tensor, or None where that is allowed.
 
     Raises: TypeError otherwise.
     """
-    if not isinstance(value, TensorBase):
-        raise TypeError(f"{name}(): argument must be Tensor, not {type(value).__name__}")
-    return value
+    if isinstance(value, TensorBase) or (optional and value is None):
+        return value
+    raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}")

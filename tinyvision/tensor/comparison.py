@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.dtypes import TORCH_NAMES
-from tinyvision.tensor.base import TensorBase, check_number, require_tensor
+from tinyvision.tensor.base import TensorBase, check_number, check_tensor
 
 
 class Comparison(TensorBase):
@@ -91,7 +91,7 @@ class Comparison(TensorBase):
         self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
     ) -> Self:
         """Where |self - other| <= atol + rtol * |other|."""
-        require_tensor(other, "isclose")
+        check_tensor("isclose", "other", other)
         for name, value in (("rtol", rtol), ("atol", atol)):
             if value < 0:
                 raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
@@ -134,12 +134,12 @@ class Comparison(TensorBase):
 
     def logical_and(self, other: Self) -> Self:
         """Where both values are nonzero."""
-        return self._compare(require_tensor(other, "logical_and"), np.logical_and)
+        return self._compare(check_tensor("logical_and", "other", other), np.logical_and)
 
     def logical_or(self, other: Self) -> Self:
         """Where at least one value is nonzero."""
-        return self._compare(require_tensor(other, "logical_or"), np.logical_or)
+        return self._compare(check_tensor("logical_or", "other", other), np.logical_or)
 
     def logical_xor(self, other: Self) -> Self:
         """Where exactly one value is nonzero."""
-        return self._compare(require_tensor(other, "logical_xor"), np.logical_xor)
+        return self._compare(check_tensor("logical_xor", "other", other), np.logical_xor)

@@ -9,7 +9,7 @@ import numpy as np
 from tinyvision.checks import as_int, normalize_dim
 from tinyvision.dtypes import float32
 from tinyvision.random import Generator, stream
-from tinyvision.tensor.base import TensorBase, require_tensor
+from tinyvision.tensor.base import TensorBase, check_tensor
 
 
 class Counting(TensorBase):
@@ -53,7 +53,7 @@ class Counting(TensorBase):
             raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
         if weights is None:
             return self._plain(np.bincount(x, minlength=minlength))
-        if require_tensor(weights, "bincount")._data.shape != x.shape:
+        if check_tensor("bincount", "weights", weights)._data.shape != x.shape:
             raise RuntimeError("weights should be 1-d and have the same length as input")
         sums = np.bincount(x, weights._data, minlength)
         return self._plain(sums.astype(float32) if weights._data.dtype == float32 else sums)

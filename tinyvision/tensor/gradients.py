@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -144,6 +144,15 @@ def _on_arrays(hook: Callable[[Any], Any], wrap: Callable[[np.ndarray], Any]) ->
         return result._data
 
     return on_array
+
+
+def zero_gradients(tensors: Iterable[Any], set_to_none: bool) -> None:
+    """Forget the gradients of tensors, or set those that are there to zero."""
+    for tensor in tensors:
+        if set_to_none:
+            tensor.grad = None
+        elif tensor.grad is not None:
+            tensor.grad.detach_().zero_()
 
 
 def backward_from(

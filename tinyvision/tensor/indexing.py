@@ -25,7 +25,7 @@ from tinyvision.ops.indexing import (
     convert_index,
 )
 from tinyvision.ops.shape import Expand, Reshape
-from tinyvision.tensor.base import TensorBase
+from tinyvision.tensor.base import TensorBase, check_tensor
 
 
 class Indexing(TensorBase):
@@ -125,7 +125,7 @@ class Indexing(TensorBase):
         if dim is None:
             flat = Reshape.apply(self, shape=(self._data.size,))
             return flat.take_along_dim(Reshape.apply(indices, shape=(indices._data.size,)), 0)
-        _check_tensor("take_along_dim", "indices", indices)
+        check_tensor("take_along_dim", "indices", indices)
         shape, wanted = self._data.shape, indices._data.shape
         if len(shape) != len(wanted):
             raise RuntimeError(
@@ -146,14 +146,17 @@ class Indexing(TensorBase):
     ) -> Self:
         """A copy with src written where gather would read: y[i, index[i, j, k], k] = src[i, j, k].
 
-        src is a tensor no smaller than index, or a number. If index names a place twice, which
-        value stays is not defined, and the gradient goes to both.
+        src is a tensor no smaller than index, or a number, which may also be given as `value`. If
+        index names a place twice, which value stays is not defined; the gradient goes to both.
         """
         if reduce is not None:
             raise NotImplementedError("scatter(): reduce is not supported; see scatter_add")
-        src = value if src is None else src
+        if value is not None:
+            if src is not None:
+                raise TypeError("scatter(): expected src or value, not both")
+            src = value._data.item() if isinstance(value, TensorBase) else value
         if isinstance(src, (bool, int, float)):
-            _check_tensor("scatter", "index", index)
+            check_tensor("scatter", "index", index)
             src = self._plain(np.full(index._data.shape, fitting(src, self._data.dtype)))
         target, places, values = self._scatter_operands("scatter", dim, index, src)
         result = SetItem.apply(target, values, index=Index((...,), places))
@@ -167,7 +170,7 @@ class Indexing(TensorBase):
 
     def _scatter_operands(self, name: str, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
         """Self, index arrays for it, and the part of src to write there."""
-        _check_tensor(name, "src", src)
+        check_tensor(name, "src", src)
         dim = normalize_dim(dim, self._data.ndim, name)
         if src._data.dtype != self._data.dtype:
             raise RuntimeError(
@@ -192,7 +195,7 @@ class Indexing(TensorBase):
         """A copy with alpha * source[i] added to the slice number index[i] along dim."""
         dim = normalize_dim(dim, self._data.ndim, "index_add")
         _check_index_tensor("index_add", index)
-        _check_tensor("index_add", "source", source)
+        check_tensor("index_add", "source", source)
         target, values = _at_least_1d(self), _at_least_1d(source)
         _check_index_add(self._data, target._data.shape, dim, index._data, source._data)
         if alpha != 1:
@@ -212,7 +215,7 @@ class Indexing(TensorBase):
         _check_mask("masked_fill", mask)
         broadcast_shape(self._data.shape, mask._data.shape)
         value = self._own_number(value)
-        _check_tensor("masked_fill", "value", value)
+        check_tensor("masked_fill", "value", value)
         if value._data.ndim:
             raise RuntimeError(
                 "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
@@ -248,13 +251,8 @@ def _slices_at(index: Any, dim: int) -> tuple[Any, ...]:
     return (*[WHOLE] * dim, index._data.astype(np.intp).ravel())  # astype copies
 
 
-def _check_tensor(name: str, what: str, value: Any) -> None:
-    if not isinstance(value, TensorBase):
-        raise TypeError(f"{name}(): argument '{what}' must be Tensor, not {type(value).__name__}")
-
-
 def _check_index_tensor(name: str, index: Any) -> None:
-    _check_tensor(name, "index", index)
+    check_tensor(name, "index", index)
     if index._data.dtype not in (np.int64, np.int32) and index._data.size > 0:
         raise RuntimeError(
             f"{name}(): Expected dtype int32/int64 for index, got {index._data.dtype}"
@@ -285,7 +283,7 @@ def _check_index_add(
 
 
 def _check_mask(name: str, mask: Any) -> None:
-    _check_tensor(name, "mask", mask)
+    check_tensor(name, "mask", mask)
     if mask._data.dtype != np.bool_:
         raise RuntimeError(f"{name} only supports boolean masks, but got {mask._data.dtype}")
 

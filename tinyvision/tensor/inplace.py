@@ -19,6 +19,7 @@ from tinyvision.random import Generator, stream
 from tinyvision.tensor.arithmetic import Arithmetic
 from tinyvision.tensor.base import TensorBase, check_number
 from tinyvision.tensor.compositions import Compositions
+from tinyvision.tensor.indexing import Indexing
 from tinyvision.tensor.linalg import LinearAlgebra
 from tinyvision.tensor.pointwise import Pointwise
 from tinyvision.tensor.reductions import Reductions
@@ -31,8 +32,12 @@ def _twin_of(method: Callable) -> Callable:
     def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self._in_place(lambda x: method(x, *args, **kwargs), *args, *kwargs.values())
 
-    in_place.__name__ = f"{method.__name__}_"
-    in_place.__doc__ = f"The same as {method.__name__}, in place: {method.__doc__}"
+    name = method.__name__
+    if name.startswith("__"):  # an operator: __add__ becomes __iadd__
+        in_place.__name__ = f"__i{name[2:]}"
+    else:
+        in_place.__name__ = f"{name}_"
+        in_place.__doc__ = f"The same as {name}, in place: {method.__doc__}"
     return in_place
 
 
@@ -45,7 +50,7 @@ class InPlace(TensorBase):
         self._check_writable(recorded)
         # The operation may save its input, which is about to change: it gets a copy.
         result = change(self._copy_with_history() if recorded else self)
-        if result is NotImplemented:
+        if result is NotImplemented:  # an operator leaves its turn to the other operand
             return result
         if result._data.shape != self._data.shape:
             raise RuntimeError(
@@ -81,8 +86,7 @@ class InPlace(TensorBase):
             )
 
     def _copy_with_history(self) -> Self:
-        copy = self._from_op(self._data.copy(), self.grad_fn, self._output_nr)
-        return copy
+        return self._from_op(self._data.copy(), self.grad_fn, self._output_nr)
 
     def _in_own_dtype(self, result: Any) -> Any:
         """`result` in self's dtype; only a cast to a lower category (float to int) is refused."""
@@ -103,20 +107,11 @@ class InPlace(TensorBase):
 
     # ---------------------------------------------------------------- arithmetic
 
-    def __iadd__(self, other: Any) -> Self:
-        return self._in_place(lambda x: x + other, other)
-
-    def __isub__(self, other: Any) -> Self:
-        return self._in_place(lambda x: x - other, other)
-
-    def __imul__(self, other: Any) -> Self:
-        return self._in_place(lambda x: x * other, other)
-
-    def __itruediv__(self, other: Any) -> Self:
-        return self._in_place(lambda x: x / other, other)
-
-    def __ipow__(self, other: Any) -> Self:
-        return self._in_place(lambda x: x**other, other)
+    __iadd__ = _twin_of(Arithmetic.__add__)
+    __isub__ = _twin_of(Arithmetic.__sub__)
+    __imul__ = _twin_of(Arithmetic.__mul__)
+    __itruediv__ = _twin_of(Arithmetic.__truediv__)
+    __ipow__ = _twin_of(Arithmetic.__pow__)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """self[index] = value, which broadcasts to the shape of self[index]."""
@@ -130,36 +125,13 @@ class InPlace(TensorBase):
         assign_item(self._data, place, source._data)
         self._bump_version()
 
-    def add_(self, other: Any, *, alpha: Any = 1) -> Self:
-        """self += alpha * other."""
-        return self._in_place(lambda x: x.add(other, alpha=alpha), other)
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Self:
-        """self -= alpha * other."""
-        return self._in_place(lambda x: x.sub(other, alpha=alpha), other)
-
-    def mul_(self, other: Any) -> Self:
-        """self *= other."""
-        return self._in_place(lambda x: x.mul(other), other)
-
-    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Self:
-        """self /= other."""
-        return self._in_place(lambda x: x.div(other, rounding_mode=rounding_mode), other)
-
+    add_ = _twin_of(Arithmetic.add)
+    sub_ = _twin_of(Arithmetic.sub)
+    mul_ = _twin_of(Arithmetic.mul)
+    div_ = _twin_of(Arithmetic.div)
     pow_ = _twin_of(Arithmetic.pow)
-
-    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
-        """self += value * tensor1 * tensor2."""
-        return self._in_place(lambda x: x + tensor1 * tensor2 * value, tensor1, tensor2)
-
-    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
-        """self += value * tensor1 / tensor2."""
-        return self._in_place(lambda x: x + tensor1 / tensor2 * value, tensor1, tensor2)
-
-    def lerp_(self, end: Any, weight: Any) -> Self:
-        """self += weight * (end - self)."""
-        return self._in_place(lambda x: x.lerp(end, weight), end, weight)
-
+    remainder_ = _twin_of(Arithmetic.remainder)
+    lerp_ = _twin_of(Arithmetic.lerp)
     clamp_ = clip_ = _twin_of(Arithmetic.clamp)
     neg_ = _twin_of(Pointwise.neg)
     abs_ = _twin_of(Pointwise.abs)
@@ -182,26 +154,15 @@ class InPlace(TensorBase):
     tanh_ = _twin_of(Pointwise.tanh)
     clamp_min_ = _twin_of(Compositions.clamp_min)
     clamp_max_ = _twin_of(Compositions.clamp_max)
-    remainder_ = _twin_of(Arithmetic.remainder)
+    addcmul_ = _twin_of(Compositions.addcmul)
+    addcdiv_ = _twin_of(Compositions.addcdiv)
     tril_ = _twin_of(LinearAlgebra.tril)
     triu_ = _twin_of(LinearAlgebra.triu)
     cumsum_ = _twin_of(Reductions.cumsum)
-
-    def masked_fill_(self, mask: Any, value: Any) -> Self:
-        """Set the values where mask holds."""
-        return self._in_place(lambda x: x.masked_fill(mask, value), value)
-
-    def index_add_(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Self:
-        """Add slices of source to the slices of self that index names."""
-        return self._in_place(lambda x: x.index_add(dim, index, source, alpha=alpha), source)
-
-    def scatter_(self, dim: int, index: Any, src: Any) -> Self:
-        """Write src to the places that index names along dim."""
-        return self._in_place(lambda x: x.scatter(dim, index, src), src)
-
-    def scatter_add_(self, dim: int, index: Any, src: Any) -> Self:
-        """Add src at the places that index names along dim."""
-        return self._in_place(lambda x: x.scatter_add(dim, index, src), src)
+    masked_fill_ = _twin_of(Indexing.masked_fill)
+    index_add_ = _twin_of(Indexing.index_add)
+    scatter_ = _twin_of(Indexing.scatter)
+    scatter_add_ = _twin_of(Indexing.scatter_add)
 
     # ---------------------------------------------------------------- new values
 

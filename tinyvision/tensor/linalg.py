@@ -10,7 +10,7 @@ from tinyvision.checks import as_int, normalize_dim
 from tinyvision.ops.elementwise import Clone, Mul
 from tinyvision.ops.matmul import Diagonal, DiagonalMatrix, MatMul, Triangle, check_matmul
 from tinyvision.ops.shape import Permute, Reshape
-from tinyvision.tensor.base import TensorBase, require_tensor
+from tinyvision.tensor.base import TensorBase, check_tensor
 
 
 class LinearAlgebra(TensorBase):
@@ -27,7 +27,7 @@ class LinearAlgebra(TensorBase):
 
         Raises: RuntimeError if shapes or dtypes do not match.
         """
-        require_tensor(other, "matmul")
+        check_tensor("matmul", "other", other)
         check_matmul(self._data, other._data)
         return MatMul.apply(self, other)
 
@@ -41,15 +41,15 @@ class LinearAlgebra(TensorBase):
 
     def mm(self, mat2: Self) -> Self:
         """The product of two matrices."""
-        _check_ndim("mm", self, 2, "self must be a matrix")
-        _check_ndim("mm", mat2, 2, "mat2 must be a matrix")
+        _check_ndim("mm", "self", self, 2, "self must be a matrix")
+        _check_ndim("mm", "mat2", mat2, 2, "mat2 must be a matrix")
         check_matmul(self._data, mat2._data)
         return MatMul.apply(self, mat2)
 
     def bmm(self, mat2: Self) -> Self:
         """The products of a batch of matrices with as many others: (B, n, k) and (B, k, m)."""
-        _check_ndim("bmm", self, 3, "batch1 must be a 3D tensor")
-        _check_ndim("bmm", mat2, 3, "batch2 must be a 3D tensor")
+        _check_ndim("bmm", "self", self, 3, "batch1 must be a 3D tensor")
+        _check_ndim("bmm", "mat2", mat2, 3, "batch2 must be a 3D tensor")
         batch, _, inner = self._data.shape
         if mat2._data.shape[:2] != (batch, inner):
             raise RuntimeError(
@@ -61,8 +61,8 @@ class LinearAlgebra(TensorBase):
 
     def mv(self, vec: Self) -> Self:
         """The product of a matrix and a vector."""
-        _check_ndim("mv", self, 2, "self must be a matrix")
-        _check_ndim("mv", vec, 1, "vec must be a vector")
+        _check_ndim("mv", "self", self, 2, "self must be a matrix")
+        _check_ndim("mv", "vec", vec, 1, "vec must be a vector")
         if self._data.shape[1] != vec._data.shape[0]:
             raise RuntimeError(
                 f"size mismatch, got mat ({self._data.shape[0]}x{self._data.shape[1]}), vec "
@@ -72,7 +72,7 @@ class LinearAlgebra(TensorBase):
 
     def dot(self, tensor: Self) -> Self:
         """The sum of the products of two vectors' elements."""
-        require_tensor(tensor, "dot")
+        check_tensor("dot", "tensor", tensor)
         if (self._data.ndim, tensor._data.ndim) != (1, 1):
             raise RuntimeError(
                 f"dot: 1D tensors expected, but got {self._data.ndim}D and {tensor._data.ndim}D "
@@ -90,18 +90,18 @@ class LinearAlgebra(TensorBase):
 
         Raises: RuntimeError for shapes or dtypes that do not fit together.
         """
-        product = require_tensor(mat1, "addmm").mm(mat2)
+        product = check_tensor("addmm", "mat1", mat1).mm(mat2)
         return _add_product("addmm", self, product, beta, alpha)
 
     def baddbmm(self, batch1: Self, batch2: Self, *, beta: float = 1, alpha: float = 1) -> Self:
         """beta * self + alpha * (batch1 @ batch2) for batches of matrices, see addmm."""
-        product = require_tensor(batch1, "baddbmm").bmm(batch2)
+        product = check_tensor("baddbmm", "batch1", batch1).bmm(batch2)
         return _add_product("baddbmm", self, product, beta, alpha)
 
     def outer(self, vec2: Self) -> Self:
         """All products of the elements of two vectors: y[i, j] = self[i] * vec2[j]."""
-        _check_ndim("outer", self, 1, "Expected 1-D argument self")
-        _check_ndim("outer", vec2, 1, "Expected 1-D argument vec2")
+        _check_ndim("outer", "self", self, 1, "Expected 1-D argument self")
+        _check_ndim("outer", "vec2", vec2, 1, "Expected 1-D argument vec2")
         column = Reshape.apply(self, shape=(self._data.size, 1))
         return column._binary(vec2, Mul)
 
@@ -175,8 +175,8 @@ def _operand(tensor: Any, other: Any) -> Any:
     return other if isinstance(other, TensorBase) else None
 
 
-def _check_ndim(name: str, tensor: Any, ndim: int, message: str) -> None:
-    if require_tensor(tensor, name)._data.ndim != ndim:
+def _check_ndim(name: str, argument: str, tensor: Any, ndim: int, message: str) -> None:
+    if check_tensor(name, argument, tensor)._data.ndim != ndim:
         raise RuntimeError(f"{name}: {message}, but got {tensor._data.ndim}-D")
 
 

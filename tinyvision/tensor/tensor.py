@@ -169,15 +169,8 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
 
         `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work.
         """
-        for arg in args:
-            if isinstance(arg, Tensor):
-                dtype = arg._data.dtype
-            elif isinstance(arg, str | devices.device):
-                device = arg
-            elif arg is not None:
-                dtype = arg
-        devices.require_cpu(device)
-        result = self if dtype is None else self._to_dtype(as_dtype(dtype))
+        wanted = dtype_for_to(args, dtype, device)
+        result = self if wanted is None else self._to_dtype(wanted)
         return result.clone() if copy and result is self else result
 
     def type_as(self, other: Tensor) -> Self:
@@ -285,6 +278,22 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError("Tensors cannot be pickled; use tinyvision.save and tinyvision.load")
+
+
+def dtype_for_to(args: tuple[Any, ...], dtype: Any, device: Any) -> np.dtype | None:
+    """The dtype that `to(*args, dtype=dtype, device=device)` asks for, None if for no other.
+
+    Raises: NotImplementedError for a device other than the CPU, TypeError for what is no dtype.
+    """
+    for arg in args:
+        if isinstance(arg, Tensor):
+            dtype = arg._data.dtype
+        elif isinstance(arg, str | devices.device):
+            device = arg
+        elif arg is not None:
+            dtype = arg
+    devices.require_cpu(device)
+    return None if dtype is None else as_dtype(dtype)
 
 
 def to_array(data: Any) -> np.ndarray:

@@ -10,16 +10,10 @@ import numpy as np
 from tinyvision.checks import pair
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.tensor import Tensor
+from tinyvision.tensor.base import check_tensor
 
 # The kernels count in 64 bits; sizes up to here can be multiplied without an overflow.
 _LARGEST_SIZE = 2**31 - 1
-
-
-def check_tensor(name: str, argument: str, value: Any, optional: bool = False) -> None:
-    """Raise TypeError unless `value` is a Tensor, or None where that is allowed."""
-    if isinstance(value, Tensor) or (optional and value is None):
-        return
-    raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}")
 
 
 def check_float(name: str, input: Tensor) -> None:
