@@ -109,6 +109,8 @@ def _visit(node: Node, grads: list[Any], state: _Pass, retain_graph: bool) -> No
 
 def _origin(tensor: Any) -> tuple[Any, int]:
     """Where the gradient of a tensor is delivered to: (its node or, for a leaf, itself, number)."""
+    if tensor._base is not None:
+        tensor._follow_base()
     return (tensor, 0) if tensor.grad_fn is None else (tensor.grad_fn, tensor._output_nr)
 
 

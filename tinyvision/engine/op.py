@@ -202,7 +202,7 @@ def _is_view_of(array: np.ndarray, data: np.ndarray) -> bool:
 def _edge_to(tensor: Any) -> tuple[Any, int] | None:
     """Where a gradient of this input goes, if it needs one."""
     if tensor._base is not None:
-        tensor._check_base_history()
+        tensor._follow_base()
     if not tensor._requires_grad:
         return None
     return (tensor, 0) if tensor.grad_fn is None else (tensor.grad_fn, tensor._output_nr)

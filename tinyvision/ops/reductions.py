@@ -389,14 +389,16 @@ class Softmax(Op):
     @staticmethod
     def forward(ctx: Node, x: np.ndarray, *, dim: int, log: bool = False) -> np.ndarray:
         ctx.op_name, ctx.dim, ctx.log = "LogSoftmax" if log else "Softmax", dim, log
-        y = kernels.softmax_forward(rows_along(x, dim), log)
-        ctx.save_for_backward(y)
-        return from_rows(y, x.shape, dim)
+        rows = kernels.softmax_forward(rows_along(x, dim), log)
+        y = from_rows(rows, x.shape, dim)
+        ctx.save_for_backward(y)  # not the rows: a change to y would go unnoticed
+        return y
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         (y,) = ctx.saved
-        grad = kernels.softmax_backward(rows_along(grad_output, ctx.dim), y, ctx.log)
+        dim = ctx.dim
+        grad = kernels.softmax_backward(rows_along(grad_output, dim), rows_along(y, dim), ctx.log)
         return from_rows(grad, grad_output.shape, ctx.dim)
 
 

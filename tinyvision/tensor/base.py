@@ -9,9 +9,10 @@ import numpy as np
 
 from tinyvision.checks import broadcast_shape, fitting
 from tinyvision.dtypes import float32, result_type, scalar_dtype
-from tinyvision.engine.modes import modes
+from tinyvision.engine.modes import enable_grad, modes
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import Cast
+from tinyvision.ops.views import ReadPart
 
 
 class Version:
@@ -61,16 +62,26 @@ class TensorBase:
             self._base = base if base._base is None else base._base
             self._base_grad_fn = self._base.grad_fn
 
-    def _check_base_history(self) -> None:
-        """Refuse to record a view whose base got a new history by an in-place change.
+    def _needs_grad(self) -> bool:
+        """requires_grad, for a view as of its base's last change."""
+        if self._base is not None:
+            self._follow_base()
+        return self._requires_grad
 
-        PyTorch rebuilds the view's history from the base's; here the view must be taken again.
-        """
+    def _follow_base(self) -> None:
+        """Give a view a new history if its base got one, by an in-place change."""
         if self._base.grad_fn is not self._base_grad_fn:
-            raise NotImplementedError(
-                "this view was taken before its base was changed in place by an operation that "
-                "needs gradients; take the view again after the change"
-            )
+            self._base_grad_fn = self._base.grad_fn
+            with enable_grad():  # the change was recorded, so this is
+                self._adopt_history(ReadPart.apply(self._base, view=self._data))
+
+    def _adopt_history(self, result: Any) -> None:
+        """Be, for gradients, what an operation just gave."""
+        retained = self._retains_grad
+        self.grad_fn, self._output_nr = result.grad_fn, result._output_nr
+        self._requires_grad = result._requires_grad
+        if retained:
+            self._keep_grad()
 
     def _to_dtype(self, dtype: np.dtype) -> Self:
         """Self in another dtype; self itself if it has it."""

@@ -19,7 +19,7 @@ class Gradients(TensorBase):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are wanted for this tensor."""
-        return self._requires_grad
+        return self._needs_grad()
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:

@@ -10,11 +10,14 @@ import functools
 from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
+
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.engine.modes import modes
 from tinyvision.ops.elementwise import Clone
 from tinyvision.ops.indexing import SetItem, assign_item, convert_index
 from tinyvision.ops.shape import Overwrite
+from tinyvision.ops.views import WritePart
 from tinyvision.random import Generator, stream
 from tinyvision.tensor.arithmetic import Arithmetic
 from tinyvision.tensor.base import TensorBase, check_number
@@ -46,10 +49,10 @@ class InPlace(TensorBase):
 
     def _in_place(self, change: Callable[[Any], Any], *operands: Any) -> Self:
         """self <- change(self), recorded if self or one of `operands` needs gradients."""
-        recorded = modes.grad and (self._requires_grad or any(map(_requires_grad, operands)))
+        recorded = modes.grad and (self._needs_grad() or any(map(_requires_grad, operands)))
         self._check_writable(recorded)
         # The operation may save its input, which is about to change: it gets a copy.
-        result = change(self._copy_with_history() if recorded else self)
+        result = change(self._with_history(self._data.copy()) if recorded else self)
         if result is NotImplemented:  # an operator leaves its turn to the other operand
             return result
         if result._data.shape != self._data.shape:
@@ -60,8 +63,12 @@ class InPlace(TensorBase):
         result = self._in_own_dtype(result)
         self._data[...] = result._data
         self._bump_version()
-        if result.grad_fn is not None:
+        if result.grad_fn is not None and self._base is None:
             self._adopt_history(result)
+        elif result.grad_fn is not None:
+            base, before = self._base, self._base._with_history(self._base._data)
+            base._adopt_history(WritePart.apply(before, result, view=self._data))
+            self._follow_base()
         return self
 
     def _check_writable(self, recorded: bool) -> None:
@@ -79,14 +86,15 @@ class InPlace(TensorBase):
         root = self if self._base is None else self._base
         if root._requires_grad and root.grad_fn is None:
             raise RuntimeError(f"{kind} that requires grad is being used in an in-place operation.")
-        if self._base is not None and (recorded or root._requires_grad):
-            raise NotImplementedError(
-                "an in-place operation on a view that needs gradients is not supported: "
-                "write it out of place, or index the base itself in an assignment"
+        if root._requires_grad and not self._requires_grad:
+            raise RuntimeError(
+                "A view was created in no_grad mode and is being modified inplace with grad mode "
+                "enabled. Take the view with grad mode enabled, or change it in no_grad mode."
             )
 
-    def _copy_with_history(self) -> Self:
-        return self._from_op(self._data.copy(), self.grad_fn, self._output_nr)
+    def _with_history(self, array: np.ndarray) -> Self:
+        """A tensor of other values (or the same) that stands where self does in the graph."""
+        return self._from_op(array, self.grad_fn, self._output_nr)
 
     def _in_own_dtype(self, result: Any) -> Any:
         """`result` in self's dtype; only a cast to a lower category (float to int) is refused."""
@@ -97,13 +105,6 @@ class InPlace(TensorBase):
                 f"{TORCH_NAMES[want]}"
             )
         return result._to_dtype(want)
-
-    def _adopt_history(self, result: Any) -> None:
-        retained = self._retains_grad
-        self.grad_fn, self._output_nr = result.grad_fn, result._output_nr
-        self._requires_grad = True
-        if retained:
-            self._keep_grad()
 
     # ---------------------------------------------------------------- arithmetic
 
@@ -118,7 +119,7 @@ class InPlace(TensorBase):
         place = convert_index(index, self._data.shape)
         source = check_number("__setitem__", value, self._tensor_like(self._own_number(value)))
         source = source._to_dtype(self._data.dtype)
-        if modes.grad and (self._requires_grad or source._requires_grad):
+        if modes.grad and (self._needs_grad() or source._requires_grad):
             self._in_place(lambda x: SetItem.apply(x, source, index=place), source)
             return
         self._check_writable(recorded=False)

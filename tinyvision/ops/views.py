@@ -1,0 +1,93 @@
+"""In-place changes to a view, seen from its base, the tensor whose memory it shows.
+
+When a view is changed, so is the base: from then on it is "what it was, but with these values in
+that part of its memory" (`WritePart`), and the view is "that part of the base" (`ReadPart`),
+whatever it was made by before. Other views of the base follow when they are next used.
+
+The part is described as memory is: by an offset and strides, for any chain of views alike.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from tinyvision.engine.op import Node, Op
+
+
+class Layout(NamedTuple):
+    """Where in a piece of memory the elements of an array lie, in bytes."""
+
+    shape: tuple[int, ...]
+    offset: int
+    strides: tuple[int, ...]
+
+    def of(self, memory: np.ndarray) -> np.ndarray:
+        """The array in this memory."""
+        return np.ndarray(self.shape, memory.dtype, memory, self.offset, self.strides)
+
+
+class Part(NamedTuple):
+    """A view's place in its base."""
+
+    size: int  # of the memory, in elements
+    base: Layout
+    view: Layout
+
+    def spread(self, base: np.ndarray | None, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """New memory with a copy of an array like the base in it, or with 0, and its part."""
+        memory = np.zeros(self.size, dtype)
+        whole = self.base.of(memory)
+        if base is not None:
+            whole[...] = base
+        return whole, self.view.of(memory)
+
+
+def part_of(base: np.ndarray, view: np.ndarray) -> Part:
+    """Where the view lies in the base; both share memory."""
+    low, high = byte_bounds(base)
+    layouts = [Layout(a.shape, a.ctypes.data - low, a.strides) for a in (base, view)]
+    return Part((high - low) // base.itemsize, *layouts)
+
+
+class ReadPart(Op):
+    """y = the part of the base.
+
+    Gradient: dbase = g in the part, else 0; an element that the view repeats gets the sum.
+    """
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Node, base: np.ndarray, *, view: np.ndarray) -> np.ndarray:
+        ctx.op_name, ctx.part = "AsStrided", part_of(base, view)
+        return view
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        grad_base, part = ctx.part.spread(None, grad_output.dtype)
+        repeated = tuple([i for i, step in enumerate(part.strides) if step == 0])
+        grads = grad_output.sum(axis=repeated, keepdims=True)
+        part[tuple([slice(n) for n in grads.shape])] = grads
+        return grad_base
+
+
+class WritePart(Op):
+    """y = base, with `values` in the part. The memory has been written to already.
+
+    Gradients: dbase = g, but 0 in the part; dvalues = g in the part.
+    """
+
+    @staticmethod
+    def forward(ctx: Node, base: np.ndarray, values: np.ndarray, *, view: np.ndarray) -> np.ndarray:
+        ctx.op_name, ctx.part = "CopySlices", part_of(base, view)
+        return base
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        grad_base, part = ctx.part.spread(grad_output, grad_output.dtype)
+        grad_values = part.copy()
+        part[...] = 0
+        return grad_base, grad_values
