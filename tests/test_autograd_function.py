@@ -194,3 +194,20 @@ def test_function_needs_no_garbage_collector():
         assert reference() is None
     finally:
         gc.enable()
+
+
+def test_gradients_of_arguments_left_out_may_be_none():
+    class Affine(Function):
+        @staticmethod
+        def forward(ctx, x, weight, bias=None):
+            ctx.save_for_backward(x, weight)
+            return x * weight if bias is None else x * weight + bias
+
+        @staticmethod
+        def backward(ctx, grad):
+            x, weight = ctx.saved_tensors
+            return grad * weight, grad * x, None
+
+    x, weight = (tv.tensor([v], requires_grad=True) for v in (2.0, 3.0))
+    Affine.apply(x, weight).backward()
+    assert x.grad.item() == 3 and weight.grad.item() == 2

@@ -34,6 +34,7 @@ FLOORS = {
     "serialization": 5,
     "weights": 5,
     "models": 6,
+    "utils": 5,
 }
 
 

@@ -79,7 +79,7 @@ def test_matmul_gradient_of_permuted_and_strided_operands():
 def test_matmul_computes_only_what_is_needed():
     rng = np.random.default_rng(0)
     a, b, grad = rng.standard_normal((3, 2, 2))
-    node = Node(MatMul, (True, False))
+    node = Node(MatMul, [(a, 0), None])
     MatMul.forward(node, a, b)
     assert node.saved[0] is None
     grad_a, grad_b = MatMul.backward(node, grad)
@@ -223,7 +223,7 @@ def test_linear_with_an_empty_dim(rows, features, out):
 def test_linear_skips_the_gradient_of_the_input():
     rng = np.random.default_rng(0)
     x, weight, grad = rng.standard_normal((3, 4, 4))
-    node = Node(Linear, (False, True, False))
+    node = Node(Linear, [None, (weight, 0), None])
     Linear.forward(node, x, weight, None)
     assert node.saved[1] is None
     grad_x, grad_weight, grad_bias = Linear.backward(node, grad)

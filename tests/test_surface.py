@@ -1,5 +1,8 @@
 """What programs ask about devices, and what they are told about names that are not here."""
 
+import importlib
+
+import numpy as np
 import pytest
 
 import tinyvision as tv
@@ -91,3 +94,62 @@ def test_out_is_refused_by_name(call):
     with pytest.raises(NotImplementedError, match="argument 'out'"):
         call(x, out=tv.zeros(3))
     assert call(x, out=None) is not None
+
+
+def test_the_import_paths_of_pytorch_programs_are_there():
+    from tinyvision.autograd import Variable
+    from tinyvision.optim.lr_scheduler import _LRScheduler
+    from tinyvision.utils.data import DataLoader, Dataset, random_split
+
+    assert tv.utils.data.DataLoader is DataLoader is tv.data.DataLoader
+    assert Dataset is tv.data.Dataset and random_split is tv.data.random_split
+    assert importlib.import_module("tinyvision.backends.cudnn") is tv.backends.cudnn
+    assert importlib.import_module("tinyvision.cuda").is_available() is False
+    assert issubclass(tv.optim.lr_scheduler.StepLR, _LRScheduler)
+    x = Variable(tv.ones(2), requires_grad=True)
+    assert x.requires_grad and not Variable(x * 2).requires_grad
+    tv.use_deterministic_algorithms(True)
+    tv.set_float32_matmul_precision("high")
+    tv.set_default_device("cpu")
+    tv.set_default_dtype(tv.float32)
+    with pytest.raises(NotImplementedError):
+        tv.set_default_dtype(tv.float64)
+
+
+def test_tensors_are_made_and_named_as_in_early_pytorch():
+    assert tv.Tensor(2, 3).shape == tv.Size([2, 3]) and tv.Tensor().shape == (0,)
+    assert tv.Tensor([1, 2]).dtype == tv.float32 and tv.LongTensor([1, 2]).dtype == tv.int64
+    assert tv.ByteTensor(2, 3).shape == (2, 3) and tv.BoolTensor([0, 2]).tolist() == [False, True]
+    with pytest.raises(TypeError, match="sizes"):
+        tv.Tensor(1.5)
+    x = tv.ones(2, 3)
+    assert x.type() == "torch.FloatTensor" and x.type("torch.LongTensor").type(tv.uint8).sum() == 6
+    assert x.type(tv.LongTensor).dtype == tv.int64 and (x > 0).type(tv.float).dtype == tv.float32
+    assert x.shape.numel() == x.size().numel() == 6
+    assert tv.finfo(x.dtype).max == np.finfo(np.float32).max and tv.finfo().eps == 2**-23
+    assert x.masked_fill(x > 0, -tv.finfo(x.dtype).max).min() < -1e38
+
+
+def test_dims_may_have_numpys_names():
+    x = tv.arange(6.0).reshape(2, 3)
+    assert x.sum(axis=1, keepdims=True).shape == (2, 1)
+    assert tv.cumprod(x, axis=0).shape == x.shape and x.softmax(axis=-1).sum() == pytest.approx(2)
+    assert tv.cat([x, x], axis=1).shape == (2, 6) and tv.stack([x], axis=2).shape == (2, 3, 1)
+
+
+def test_numpys_functions_give_tensors():
+    x = tv.tensor([1.0, -1.0])
+    assert isinstance(np.maximum(x, 0), tv.Tensor) and np.maximum(x, 0).tolist() == [1, 0]
+    with pytest.raises(RuntimeError, match="requires grad"):
+        np.sqrt(x.requires_grad_())
+
+
+def test_unfold_and_fill_diagonal():
+    x = tv.arange(12.0).reshape(3, 4).requires_grad_()
+    windows = x.unfold(1, 2, 2)
+    assert windows.shape == (3, 2, 2) and windows[1].tolist() == [[4, 5], [6, 7]]
+    x.unfold(0, 2, 1).sum().backward()
+    assert x.grad[:, 0].tolist() == [1, 2, 1]
+    assert tv.zeros(2, 3).fill_diagonal_(5).tolist() == [[5, 0, 0], [0, 5, 0]]
+    with pytest.raises(RuntimeError, match="no windows"):
+        x.unfold(0, 4, 1)

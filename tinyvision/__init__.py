@@ -5,10 +5,16 @@ The API is PyTorch's: `import tinyvision as tv`, `from tinyvision import nn, opt
 
 from typing import TYPE_CHECKING
 
-from numpy import e, finfo, iinfo, inf, nan, newaxis, pi
+from numpy import e, iinfo, inf, nan, newaxis, pi
 
-from tinyvision import autograd, data, missing, models, nn, optim
+from tinyvision import autograd, data, missing, models, nn, optim, utils
 from tinyvision.creation import (
+    BoolTensor,
+    ByteTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
     arange,
     as_tensor,
     asarray,
@@ -34,11 +40,32 @@ from tinyvision.creation import (
     zeros,
     zeros_like,
 )
-from tinyvision.devices import accelerator, backends, cuda, device, mps
+from tinyvision.devices import (
+    accelerator,
+    backends,
+    cuda,
+    device,
+    mps,
+    set_default_device,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)
 from tinyvision.dtypes import bool_ as bool
-from tinyvision.dtypes import float32, float64, get_default_dtype, int8, int16, int32, int64, uint8
+from tinyvision.dtypes import (
+    finfo,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+)
 from tinyvision.dtypes import float32 as float
 from tinyvision.dtypes import float64 as double
+from tinyvision.dtypes import int16 as short
 from tinyvision.dtypes import int32 as int
 from tinyvision.dtypes import int64 as long
 from tinyvision.engine.modes import (
@@ -70,7 +97,7 @@ from tinyvision.kernels import get_num_threads, set_num_threads
 from tinyvision.printing import get_printoptions, printoptions, set_printoptions
 from tinyvision.random import Generator, default_generator, initial_seed, manual_seed
 from tinyvision.serialization import load, save
-from tinyvision.tensor import Tensor
+from tinyvision.tensor import Size, Tensor
 from tinyvision.weights import load_torch, load_weights, save_weights
 
 __version__ = "0.1.0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,17 @@ import numpy as np
 from tinyvision import random
 from tinyvision.checks import as_int, fitting, sizes_from
 from tinyvision.devices import require_cpu
-from tinyvision.dtypes import SUPPORTED, TORCH_NAMES, as_dtype, float32, int64
+from tinyvision.dtypes import (
+    SUPPORTED,
+    TORCH_NAMES,
+    as_dtype,
+    bool_,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+)
 from tinyvision.random import Generator, stream
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.tensor import to_array
@@ -47,6 +57,23 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 asarray = as_tensor
+
+
+def _named_after(dtype: np.dtype) -> Callable[..., Tensor]:
+    """The constructor that Tensor is for float32, for another dtype."""
+
+    def constructor(*data: Any) -> Tensor:
+        return Tensor(*data).to(dtype) if not data or isinstance(data[0], int) else _of(*data)
+
+    def _of(data: Any) -> Tensor:
+        return tensor(data, dtype=dtype)
+
+    return constructor
+
+
+FloatTensor, DoubleTensor = _named_after(float32), _named_after(float64)
+LongTensor, IntTensor = _named_after(int64), _named_after(int32)
+ByteTensor, BoolTensor = _named_after(uint8), _named_after(bool_)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:

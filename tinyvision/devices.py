@@ -6,7 +6,8 @@ devices can be named, but nothing can be put there.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _TYPES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "meta")
@@ -74,15 +75,54 @@ def _seed(seed: int) -> None:
     """Seeds generators that are not there, which PyTorch also does in silence."""
 
 
-cuda = SimpleNamespace(
-    is_available=_no, device_count=_none, manual_seed=_seed, manual_seed_all=_seed
-)
-mps = SimpleNamespace(is_available=_no, device_count=_none, manual_seed=_seed)
-accelerator = SimpleNamespace(
-    is_available=_no, device_count=_none, current_accelerator=lambda: None
-)
-# The flags are for a library that is not there; programs set them.
-backends = SimpleNamespace(
-    cudnn=SimpleNamespace(is_available=_no, enabled=False, benchmark=False, deterministic=False),
-    mps=SimpleNamespace(is_available=_no, is_built=_no),
-)
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """What is to be done concerns another device."""
+
+
+def _module(name: str, **members: Any) -> ModuleType:
+    """A module that can also be imported by its name, as in `import torch.backends.cudnn`."""
+    module = sys.modules[f"tinyvision.{name}"] = ModuleType(f"tinyvision.{name}")
+    vars(module).update(members)
+    return module
+
+
+_absent: dict[str, Any] = {
+    "is_available": _no,
+    "device_count": _none,
+    "manual_seed": _seed,
+    "synchronize": _nothing,
+}
+cuda = _module("cuda", manual_seed_all=_seed, empty_cache=_nothing, **_absent)
+mps = _module("mps", empty_cache=_nothing, **_absent)
+accelerator = _module("accelerator", current_accelerator=lambda: None, **_absent)
+# The flags are for libraries that are not there; programs set them.
+backends = _module(
+    "backends",
+    cudnn=_module(
+        "backends.cudnn", is_available=_no, enabled=False, benchmark=False, deterministic=False,
+        allow_tf32=False,
+    ),
+    cuda=_module("backends.cuda", matmul=SimpleNamespace(allow_tf32=False)),
+    mps=_module("backends.mps", is_available=_no, is_built=_no),
+)  # fmt: skip
+
+
+def set_default_device(device: Any) -> None:
+    """Where new tensors are made.
+
+    Raises: NotImplementedError for anything but the CPU.
+    """
+    require_cpu(device)
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Refuse algorithms whose results vary from run to run: there is none here, on any setting."""
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How much of float32's precision products may give up: none is given up on any setting.
+
+    Raises: RuntimeError for a setting that PyTorch does not know.
+    """
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"{precision!r} is not a matmul precision: highest, high or medium")

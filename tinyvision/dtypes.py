@@ -7,6 +7,7 @@ differ: NumPy lets int64 + float32 grow to float64; PyTorch keeps the float type
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,20 @@ def as_dtype(dtype: Any) -> np.dtype:
 def get_default_dtype() -> np.dtype:
     """What Python's floats become: float32."""
     return float32
+
+
+def set_default_dtype(d: Any) -> None:
+    """Raises: NotImplementedError for anything but float32, which Python's floats always become."""
+    if as_dtype(d) != float32:
+        raise NotImplementedError(f"set_default_dtype: {d} is not supported; it is always float32")
+
+
+def finfo(type: Any = float32) -> SimpleNamespace:
+    """The limits of a float dtype as Python numbers: `finfo(x.dtype).max`."""
+    limits = np.finfo(as_dtype(type))
+    names = ("min", "max", "eps", "tiny", "smallest_normal", "resolution")
+    numbers = {name: float(getattr(limits, name)) for name in names}
+    return SimpleNamespace(**numbers, bits=limits.bits, dtype=str(limits.dtype))
 
 
 def is_floating_point(dtype: np.dtype) -> bool:

@@ -45,6 +45,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tinyvision.creation import from_numpy
+from tinyvision.devices import device
 from tinyvision.dtypes import SUPPORTED
 from tinyvision.files import replace_file
 from tinyvision.nn.parameter import Parameter
@@ -106,18 +107,16 @@ def load(
 ) -> Any:
     """Read back what save wrote to `f`, a path or a seekable binary file object.
 
-    map_location may be None or "cpu", the only device; weights_only is always in effect, since
-    a checkpoint holds nothing else; mmap and pickle_module are not supported.
+    Everything comes back on the CPU, whatever a map_location would do for other devices;
+    weights_only is always in effect; mmap and pickle_module are not supported.
 
     Raises: RuntimeError, naming the file and the problem, for a file that is damaged, altered
         or no checkpoint; FileNotFoundError for a missing one.
     """
-    if map_location is not None and str(map_location) != "cpu":
+    if isinstance(map_location, (str, device)) and str(map_location) != "cpu":
         raise NotImplementedError(f"load: map_location={map_location!r}; there is only 'cpu'")
     if pickle_module is not None:
         raise NotImplementedError("load: pickle_module is not supported; nothing is pickled here")
-    if weights_only is not None and not weights_only:
-        raise NotImplementedError("load: weights_only=False is not supported; nothing else is kept")
     if mmap:
         raise NotImplementedError("load: mmap=True is not supported; arrays are read into memory")
     if isinstance(f, (str, os.PathLike)):

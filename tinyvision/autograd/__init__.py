@@ -5,7 +5,7 @@ The engine behind it is `tinyvision.engine`.
 
 from tinyvision.autograd.function import Function
 from tinyvision.autograd.gradcheck import GradcheckError, gradcheck
-from tinyvision.autograd.gradients import backward, grad
+from tinyvision.autograd.gradients import Variable, backward, grad
 from tinyvision.engine.modes import (
     detect_anomaly,
     enable_grad,

@@ -144,7 +144,10 @@ class _CustomOp(Op):
                 ctx.user, *[None if g is None else Tensor._from_op(g) for g in grad_outputs]
             )
         grads = grads if isinstance(grads, tuple) else (grads,)
-        if len(grads) != len(ctx.is_tensor):
+        arguments = len(ctx.is_tensor)
+        if all(grad is None for grad in grads[arguments:]):  # of optional ones that were not given
+            grads = grads[:arguments]
+        if len(grads) != arguments:
             raise RuntimeError(
                 f"function {name} returned an incorrect number of gradients (expected "
                 f"{len(ctx.is_tensor)}, got {len(grads)})"

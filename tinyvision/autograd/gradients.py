@@ -25,12 +25,18 @@ def backward(
     backward_from(outputs, _gradients(grad_tensors, outputs), retain_graph, create_graph, inputs)
 
 
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name
+    """The tensor without its history: what programs for early versions wrapped tensors in."""
+    return data.detach().requires_grad_(requires_grad)
+
+
 def grad(
     outputs: Tensors,
     inputs: Tensors,
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -42,6 +48,8 @@ def grad(
     Raises: RuntimeError if an input was not used in the graph, unless allow_unused (then None)
     or materialize_grads (then zeros).
     """
+    if not only_inputs:
+        raise NotImplementedError("grad: only_inputs=False is not supported; see backward")
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched=True is not supported")
     sources, wanted = _listed(outputs), _listed(inputs)

@@ -13,9 +13,10 @@ from tinyvision.functions.wrapping import refuse_out
 from tinyvision.ops.matmul import Einsum
 from tinyvision.ops.shape import Cat, Stack
 from tinyvision.tensor import Tensor
-from tinyvision.tensor.base import check_tensor
+from tinyvision.tensor.base import check_tensor, with_numpy_names
 
 
+@with_numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
     """Tensors joined along an existing dim; their other sizes must agree.
 
@@ -47,6 +48,7 @@ concat = cat
 concatenate = cat
 
 
+@with_numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
     """Tensors of one shape joined along a new dim.
 

@@ -54,7 +54,7 @@ from tinyvision.nn.loss import (
     TripletMarginLoss,
 )
 from tinyvision.nn.module import Module
-from tinyvision.nn.normalization import GroupNorm, LayerNorm, RMSNorm
+from tinyvision.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell

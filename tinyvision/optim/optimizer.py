@@ -19,8 +19,8 @@ from tinyvision.tensor.gradients import zero_gradients
 # Elements per block, see `blocks`: 128 kB of float32, so that half a dozen fit into an L2 cache.
 BLOCK_SIZE = 32768
 
-# How PyTorch computes a step, not what: accepted where it asks for nothing special.
-_UNSUPPORTED = ("foreach", "fused", "capturable", "differentiable")
+# `foreach` and `fused` choose between PyTorch's ways to compute the same step; here is but one.
+_UNSUPPORTED = ("capturable", "differentiable")
 
 
 class Optimizer:

@@ -5,4 +5,4 @@ reductions, counting, shaping, indexing, linalg, compositions and inplace its me
 puts them together.
 """
 
-from tinyvision.tensor.tensor import Tensor
+from tinyvision.tensor.tensor import Size, Tensor

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -196,3 +198,17 @@ def check_tensor(name: str, argument: str, value: Any, optional: bool = False) -
     if isinstance(value, TensorBase) or (optional and value is None):
         return value
     raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}")
+
+
+def with_numpy_names(method: Callable) -> Callable:
+    """The method with `axis` and `keepdims` for `dim` and `keepdim`, as PyTorch takes them too."""
+
+    @functools.wraps(method)
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        if "axis" in kwargs:
+            kwargs["dim"] = kwargs.pop("axis")
+        if "keepdims" in kwargs:
+            kwargs["keepdim"] = kwargs.pop("keepdims")
+        return method(*args, **kwargs)
+
+    return renamed

@@ -53,6 +53,21 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         x = x if eps is None else x.clamp(eps, 1 - eps)
         return (x / (1 - x)).log()
 
+    def unfold(self, dimension: int, size: int, step: int) -> Self:
+        """All windows of `size` along a dim, `step` apart; what is in a window is the last dim.
+
+        Unlike PyTorch's, the result is a copy.
+        """
+        dim = normalize_dim(dimension, self._data.ndim, "unfold")
+        n = self._data.shape[dim] if self._data.ndim else 1
+        if not 0 <= size <= n or step < 1:
+            raise RuntimeError(f"unfold: no windows of size {size} with step {step} in {n} values")
+        places = np.arange(0, n - size + 1, step)[:, None] + np.arange(size)
+        windows = self.index_select(dim, self._plain(places.reshape(-1)))
+        if not self._data.ndim:
+            return windows.reshape(size)
+        return windows.unflatten(dim, places.shape).movedim(dim + 1, -1)
+
     def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self + value * tensor1 * tensor2."""
         return self + value * tensor1 * tensor2

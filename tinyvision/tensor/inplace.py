@@ -155,6 +155,7 @@ class InPlace(TensorBase):
     tanh_ = _twin_of(Pointwise.tanh)
     clamp_min_ = _twin_of(Compositions.clamp_min)
     clamp_max_ = _twin_of(Compositions.clamp_max)
+    addmm_ = _twin_of(LinearAlgebra.addmm)
     addcmul_ = _twin_of(Compositions.addcmul)
     addcdiv_ = _twin_of(Compositions.addcdiv)
     tril_ = _twin_of(LinearAlgebra.tril)
@@ -186,6 +187,13 @@ class InPlace(TensorBase):
                 f"{source._data.ndim} dimensions."
             )
         return self.copy_(source)
+
+    def fill_diagonal_(self, fill_value: float, wrap: bool = False) -> Self:
+        """Set x[i, i] of a matrix, for all i, to a number."""
+        if wrap or self._data.ndim != 2:
+            raise NotImplementedError("fill_diagonal_: only matrices, wrap=False are supported")
+        self.diagonal().fill_(fill_value)  # type: ignore[attr-defined]
+        return self
 
     def zero_(self) -> Self:
         """Set every element to 0."""

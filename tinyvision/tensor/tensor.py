@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from tinyvision import devices, missing
-from tinyvision.checks import normalize_dim
-from tinyvision.dtypes import as_dtype, float32, is_floating_point
+from tinyvision.checks import normalize_dim, sizes_from
+from tinyvision.dtypes import TORCH_NAMES, as_dtype, float32, is_floating_point
 from tinyvision.engine.op import Node
 from tinyvision.ops.elementwise import Clone
 from tinyvision.printing import format_tensor
+from tinyvision.tensor.base import with_numpy_names
 from tinyvision.tensor.compositions import Compositions
 from tinyvision.tensor.counting import Counting
 from tinyvision.tensor.gradients import Gradients
 from tinyvision.tensor.inplace import InPlace
 
 
+class Size(tuple):
+    """The sizes of all dims: a tuple that can multiply them."""
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self)
+
+
 class Tensor(Compositions, Counting, InPlace, Gradients):
     """An n-dimensional array that can remember how it was computed.
 
-    Made by `tinyvision.tensor(...)` and its siblings; `Tensor(data)` is float32, as in PyTorch.
+    Made by `tinyvision.tensor(...)` and its siblings. As in PyTorch, `Tensor(data)` is float32, and
+    `Tensor(2, 3)` has these sizes and any values.
     """
 
     if not TYPE_CHECKING:
         __getattr__ = missing.names("tinyvision.Tensor")
 
-    def __init__(self, data: Any = ()) -> None:
-        if isinstance(data, int):
-            raise NotImplementedError("Tensor(sizes) is not supported; use tinyvision.empty(sizes)")
-        self._init(np.array(to_array(data), float32), None, 0, None)
+    def __init__(self, *data: Any) -> None:
+        if not data or isinstance(data[0], int):
+            array = np.empty(sizes_from(data or (0,), "Tensor"), float32)
+        elif len(data) == 1 and not isinstance(data[0], float):
+            array = np.array(to_array(data[0]), float32)
+        else:
+            raise TypeError("Tensor(): data must be sizes, or one sequence, array or tensor")
+        self._init(array, None, 0, None)
 
     @staticmethod
     def _from_op(
@@ -45,9 +61,9 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
     # ---------------------------------------------------------------- what it is
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """The sizes of all dims."""
-        return self._data.shape
+        return Size(self._data.shape)
 
     @property
     def dtype(self) -> np.dtype:
@@ -82,7 +98,7 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
     def size(self, dim: int | None = None) -> Any:
         """The sizes of all dims, or of one."""
         if dim is None:
-            return self._data.shape
+            return self.shape
         return self._data.shape[normalize_dim(dim, self._data.ndim, "size")]
 
     def dim(self) -> int:
@@ -145,6 +161,12 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __array_wrap__(
+        self, array: np.ndarray, context: Any = None, return_scalar: Any = False
+    ) -> Tensor:
+        """What NumPy's functions make of a tensor is a tensor, without history."""
+        return Tensor._from_op(np.asarray(array))
+
     def item(self) -> Any:
         """The one element as a Python number."""
         if self._data.size != 1:
@@ -172,6 +194,24 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         wanted = dtype_for_to(args, dtype, device)
         result = self if wanted is None else self._to_dtype(wanted)
         return result.clone() if copy and result is self else result
+
+    def type(self, dtype: Any = None) -> Any:
+        """Self in another dtype or, without one, the name that PyTorch has for self's type.
+
+        dtype: also `LongTensor` and its siblings, or their names, such as "torch.LongTensor".
+        """
+        if dtype is None:
+            return f"torch.{TORCH_NAMES[self._data.dtype]}Tensor"
+        if isinstance(dtype, str):
+            names: dict[str, Any] = {
+                f"torch.{name}Tensor": known for known, name in TORCH_NAMES.items()
+            }
+            if dtype not in names:
+                raise ValueError(f"invalid type: {dtype!r}")
+            return self._to_dtype(names[dtype])
+        if isinstance(dtype, FunctionType):
+            return self.type_as(dtype(0))
+        return self._to_dtype(as_dtype(dtype))
 
     def type_as(self, other: Tensor) -> Self:
         """Self in the dtype of other."""
@@ -294,6 +334,13 @@ def dtype_for_to(args: tuple[Any, ...], dtype: Any, device: Any) -> np.dtype | N
             dtype = arg
     devices.require_cpu(device)
     return None if dtype is None else as_dtype(dtype)
+
+
+for _name in (
+    "sum mean prod var std max min amax amin argmax argmin median all any count_nonzero logsumexp "
+    "softmax log_softmax cumsum cumprod sort argsort squeeze unsqueeze unbind"
+).split():
+    setattr(Tensor, _name, with_numpy_names(getattr(Tensor, _name)))
 
 
 def to_array(data: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from tinyvision.nn.functional.arguments import (
     check_tensor,
 )
 from tinyvision.ops.norm import BatchNorm, BatchNormByRunning, LayerNorm
+from tinyvision.ops.shape import Pad
 from tinyvision.tensor import Tensor
 
 
@@ -187,6 +188,27 @@ def _check_rows(name: str, input: Tensor, shape: Any, **parameters: Tensor | Non
             )
     check_same_dtype(name, input, **parameters)
     return math.prod(shape)
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """y_c = x_c / (k + alpha / size * sum of x_j^2 over the `size` channels j around c) ^ beta.
+
+    Shapes: input and y (N, C, ...).
+    Source: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural
+    networks", section 3.3.
+    """
+    check_tensor("local_response_norm", "input", input)
+    if input.ndim < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim})")
+    if input.numel() == 0:
+        return input
+    before_and_after = size // 2, (size - 1) // 2
+    widths = [(0, 0), before_and_after, *[(0, 0)] * (input.ndim - 2)]
+    squares = Pad.apply(input * input, widths=widths, value=0)
+    mean = squares.unfold(1, size, 1).mean(-1)
+    return input / (mean * alpha + k) ** beta
 
 
 def group_norm(

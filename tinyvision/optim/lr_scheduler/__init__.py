@@ -19,5 +19,7 @@ from tinyvision.optim.lr_scheduler.simple import (
 )
 from tinyvision.optim.lr_scheduler.warm_restarts import CosineAnnealingWarmRestarts
 
+_LRScheduler = LRScheduler  # the name that programs written for older versions derive from
+
 if not TYPE_CHECKING:
     __getattr__ = missing.names("tinyvision.optim.lr_scheduler")
