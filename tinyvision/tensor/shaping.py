@@ -89,10 +89,11 @@ class Shaping(TensorBase):
     def permute(self, *axes: Any, dims: Any = None) -> Self:
         """Dims in the given order: permute(1, 0), permute((1, 0)) or permute(dims=(1, 0))."""
         given = sizes_from(axes if dims is None else (dims,), "permute")
-        order = tuple([normalize_dim(d, self._data.ndim, "permute") for d in given])
-        if sorted(order) != list(range(self._data.ndim)):
+        ndim = self._data.ndim
+        order = tuple([normalize_dim(d, ndim, "permute") for d in given if len(given) == ndim])
+        if sorted(order) != list(range(ndim)):
             raise RuntimeError(
-                f"permute: {given} is not an order of the {self._data.ndim} dims of a tensor of "
+                f"permute: {given} is not an order of the {ndim} dims of a tensor of "
                 f"shape {self._data.shape}"
             )
         return ops.Permute.apply(self, dims=order)

@@ -279,10 +279,15 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         return self._data.item() != 0
 
     def __float__(self) -> Any:
-        return self.item().__float__()
+        return self._as_python().__float__()
 
     def __int__(self) -> Any:
-        return self.item().__int__()
+        return self._as_python().__int__()
+
+    def _as_python(self) -> Any:
+        if self._data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self._data.item()
 
     def __index__(self) -> Any:
         if self._data.dtype.kind == "f" or self._data.size != 1:
