@@ -15,14 +15,22 @@ from tinyvision.data.loader import DataLoader
 from tinyvision.data.mnist import MNIST, FashionMNIST
 from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from tinyvision.data.transforms import (
+    CenterCrop,
     Compose,
+    Grayscale,
     InterpolationMode,
+    Lambda,
     Normalize,
+    Pad,
     RandomAffine,
+    RandomApply,
     RandomCrop,
     RandomErasing,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     RandomRotation,
+    RandomVerticalFlip,
+    Resize,
     ToTensor,
     Transform,
 )
