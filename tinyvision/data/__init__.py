@@ -13,7 +13,14 @@ from tinyvision.data.dataset import ConcatDataset, Dataset, Subset, TensorDatase
 from tinyvision.data.digits import Digits
 from tinyvision.data.loader import DataLoader
 from tinyvision.data.mnist import MNIST, FashionMNIST
-from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from tinyvision.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from tinyvision.data.transforms import (
     CenterCrop,
     Compose,

@@ -164,8 +164,9 @@ class DataLoader:
 
     def _check_sampler_generator(self) -> None:
         inner = getattr(self.batch_sampler, "sampler", self.batch_sampler)
-        other = getattr(inner, "generator", None)
-        if other is not None and other is not self.generator:
+        # A sampler without randomness has no such attribute; None means the default generator.
+        other = getattr(inner, "generator", self.generator) or random.default_generator
+        if other is not self._source():
             raise RuntimeError(
                 "DataLoader: the sampler draws from a generator of its own, so the loader cannot "
                 "repeat its order; pass the same generator to the DataLoader"
