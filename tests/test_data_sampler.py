@@ -21,6 +21,7 @@ from tinyvision.data import (
     TensorDataset,
     WeightedRandomSampler,
     default_collate,
+    default_convert,
     random_split,
 )
 from tinyvision.random import Generator
@@ -313,3 +314,23 @@ def test_collate_refuses_what_does_not_fit():
         default_collate([np.array(["a"]), np.array(["b"])])
     with pytest.raises(RuntimeError, match="empty batch"):
         default_collate([])
+
+
+# -------------------------------------------------------------------- default_convert
+
+
+def test_convert_makes_tensors_of_arrays_only():
+    Point = namedtuple("Point", "x label")
+    array = np.arange(3)
+    out = default_convert({"a": (array, np.float32(2)), "b": Point(array, "c"), "d": [1, None]})
+    assert isinstance(out["a"], list) and out["a"][0].tolist() == [0, 1, 2]
+    assert out["a"][1].dtype == np.float32 and out["a"][1].shape == ()
+    assert (
+        isinstance(out["b"], Point) and out["b"].x.tolist() == [0, 1, 2] and out["b"].label == "c"
+    )
+    assert out["d"] == [1, None]
+    array[0] = 9
+    assert out["a"][0][0].item() == 9  # shared
+    text = np.array(["a"])
+    same = tensor([1.0])
+    assert default_convert(text) is text and default_convert(same) is same
