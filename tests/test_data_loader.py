@@ -327,7 +327,8 @@ def test_loader_workers_call_their_init_function_when_they_start(persistent):
     assert len(loader_threads()) == (3 if persistent else 0)
     del loader
     gc.collect()
-    time.sleep(0.1)
+    for thread in loader_threads():  # told to end, but not waited for
+        thread.join(timeout=10)
     assert not loader_threads()
 
 
