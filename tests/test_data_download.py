@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.test_data_tar import files_in, tar_of
-from tinyvision.data import CIFAR10, MNIST
+from tinyvision.data import CIFAR10, CIFAR100, KMNIST, MNIST, FashionMNIST
 from tinyvision.data.download import RemoteFile, fetch
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -312,23 +312,41 @@ def test_mnist_downloads_only_the_split_it_lacks(server, tmp_path, monkeypatch):
     assert len(server.asked) == 2  # found, so not asked again
 
 
-def test_cifar10_downloads_and_unpacks(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("tinyvision.data.cifar._FILE_BYTES", 2 * 3073)
-    names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
-    members = [(f"cifar-10-batches-bin/{name}", bytes(2 * 3073)) for name in names]
+@pytest.mark.parametrize(
+    ("dataset", "folder", "train", "test", "label_bytes"),
+    [
+        (
+            CIFAR10,
+            "cifar-10-batches-bin",
+            [f"data_batch_{i}" for i in range(1, 6)],
+            "test_batch",
+            1,
+        ),
+        (CIFAR100, "cifar-100-binary", ["train"], "test", 2),
+    ],
+)
+def test_cifar_downloads_and_unpacks(
+    server, tmp_path, monkeypatch, dataset, folder, train, test, label_bytes
+):
+    monkeypatch.setattr(dataset, "train_files", dict.fromkeys(dataset.train_files, 2))
+    monkeypatch.setattr(dataset, "test_files", dict.fromkeys(dataset.test_files, 2))
+    content = bytes(2 * (label_bytes + 3072))
+    members = [(f"{folder}/{name}.bin", content) for name in [*train, test]]
     packed = tar_of(tmp_path / "packed", *members).read_bytes()
     server.answers["/cifar.tar.gz"] = dropping(packed, 100)
     digest = hashlib.sha256(packed).hexdigest()
     monkeypatch.setattr(
-        CIFAR10, "remote", RemoteFile("cifar.tar.gz", (server.url,), len(packed), digest)
+        dataset, "remote", RemoteFile("cifar.tar.gz", (server.url,), len(packed), digest)
     )
     root = tmp_path / "root"
-    assert len(CIFAR10(root, download=True)) == 10
-    assert files_in(root) == ["cifar-10-batches-bin"]  # the archive is gone
-    assert len(CIFAR10(root, train=False)) == 2
+    assert len(dataset(root, download=True)) == 2 * len(train)
+    assert files_in(root) == [folder]  # the archive is gone
+    assert len(dataset(root, train=False)) == 2
 
 
 def test_published_checksums_have_the_right_form():
-    for file in (*MNIST.remote.values(), CIFAR10.remote):
+    idx = [file for d in (MNIST, FashionMNIST, KMNIST) for file in d.remote.values()]
+    assert len({file.sha256 for file in idx}) == 12
+    for file in (*idx, CIFAR10.remote, CIFAR100.remote):
         assert len(bytes.fromhex(file.sha256)) == 32
         assert all(url.startswith("http") and url.endswith("/") for url in file.mirrors)

@@ -19,6 +19,7 @@ from tinyvision.data import (
     RandomCrop,
     RandomErasing,
     RandomHorizontalFlip,
+    RandomSampler,
     Subset,
     ToTensor,
     current_generator,
@@ -175,12 +176,9 @@ def test_loader_target_transform_in_whole_batches():
 @pytest.mark.parametrize(
     "argument",
     [
-        {"pin_memory": True},
         {"timeout": 1},
-        {"worker_init_fn": print},
         {"multiprocessing_context": "fork"},
-        {"persistent_workers": True},
-        {"batch_size": None},
+        {"in_order": False},
     ],
 )
 def test_loader_refuses_what_it_does_not_support(argument):
@@ -199,6 +197,8 @@ def test_loader_refuses_what_it_does_not_support(argument):
         ({"num_workers": -1}, "num_workers should be a non-negative integer"),
         ({"prefetch_factor": 2}, "prefetch_factor needs num_workers > 0"),
         ({"num_workers": 1, "prefetch_factor": 0}, "prefetch_factor should be a positive"),
+        ({"persistent_workers": True}, "persistent_workers option needs num_workers > 0"),
+        ({"batch_size": None, "drop_last": True}, "mutually exclusive with drop_last"),
         ({"batch_size": 0}, "batch_size should be a positive integer"),
     ],
 )
@@ -207,9 +207,45 @@ def test_loader_refuses_bad_arguments(arguments, message):
         DataLoader(Counting(3), **arguments)
 
 
+def test_loader_warns_that_nothing_is_pinned():
+    with pytest.warns(UserWarning, match="'pin_memory' argument is set as true but") as caught:
+        loader = DataLoader(Counting(3), pin_memory=True, pin_memory_device="", in_order=True)
+    assert len(caught) == 1 and values(loader) == [[0], [1], [2]]
+
+
 def test_loader_refuses_a_numpy_generator():
     with pytest.raises(TypeError, match="Generator"):
         DataLoader(Counting(3), generator=np.random.default_rng(0))
+
+
+# -------------------------------------------------------------------- single samples
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_loader_without_batch_size_gives_converted_samples(num_workers):
+    dataset = Digits(train=False, transform=AUGMENT)
+    loader = DataLoader(
+        dataset, None, sampler=[3, 5, 4], num_workers=num_workers, generator=seeded(0)
+    )
+    assert len(loader) == 3 and loader.batch_size is None and loader.batch_sampler is None
+    images, labels = zip(*loader, strict=True)
+    assert all(isinstance(image, Tensor) and image.shape == (1, 8, 8) for image in images)
+    assert list(labels) == [int(dataset.targets[i]) for i in (3, 5, 4)]
+    raw = DataLoader(Counting(3), None, shuffle=True, collate_fn=lambda index: -index)
+    assert sorted(raw) == [-2, -1, 0]
+
+
+def test_loader_of_single_samples_resumes():
+    loader = DataLoader(Counting(6), None, shuffle=True, generator=seeded(0))
+    samples = iter(loader)
+    next(samples), next(samples)
+    state, rest = loader.state_dict(), list(samples)
+    resumed = DataLoader(Counting(6), None, shuffle=True, generator=seeded(1))
+    resumed.load_state_dict(state)
+    assert len(rest) == 4 and list(resumed) == rest
+    own = DataLoader(Counting(6), None, sampler=RandomSampler(range(6), generator=seeded(0)))
+    with pytest.raises(RuntimeError, match="generator of its own"):
+        own.state_dict()
 
 
 # -------------------------------------------------------------------- workers
@@ -268,6 +304,42 @@ def test_loader_abandoned_midway_leaves_no_thread():
     iter(loader)  # never asked for a batch
     assert not loader_threads()
     assert len(loader.dataset.asked) < 30
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_loader_workers_call_their_init_function_when_they_start(persistent):
+    calls = []
+
+    def init(number):
+        calls.append((number, threading.get_ident()))
+
+    loader = DataLoader(
+        Counting(7), 2, num_workers=3, worker_init_fn=init, persistent_workers=persistent
+    )
+    assert not calls
+    expected = [[0, 1], [2, 3], [4, 5], [6]]
+    assert values(loader) == values(loader) == expected
+    starts = 1 if persistent else 2
+    assert sorted(number for number, _ in calls) == sorted([0, 1, 2] * starts)
+    assert len({thread for _, thread in calls[:3]}) == 3
+    next(iter(loader))  # an epoch left midway does not disturb the next
+    assert values(loader) == expected
+    assert len(loader_threads()) == (3 if persistent else 0)
+    del loader
+    gc.collect()
+    for thread in loader_threads():  # told to end, but not waited for
+        thread.join(timeout=10)
+    assert not loader_threads()
+
+
+def test_loader_error_of_an_init_function_arrives_as_it_was_raised():
+    def init(number):
+        raise LookupError(f"worker {number}")
+
+    with pytest.raises(LookupError, match="worker 0"):
+        values(DataLoader(Counting(3), num_workers=2, worker_init_fn=init))
+    assert not loader_threads()
+    assert values(DataLoader(Counting(1), worker_init_fn=init)) == [[0]]  # no workers
 
 
 def test_loader_prefetches_only_so_far():

@@ -12,7 +12,12 @@ from tests.test_data_loader import (
     values,
 )
 from tinyvision import random
-from tinyvision.data import DataLoader, RandomSampler
+from tinyvision.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 
 def run(loader, epochs):
@@ -109,11 +114,39 @@ def test_loader_state_counts_what_was_handed_over_not_what_was_prefetched():
     batches.close()
 
 
+@pytest.mark.parametrize("seed", [0, None])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        lambda generator: RandomSampler(range(10), generator=generator),
+        lambda generator: SubsetRandomSampler(range(10), generator),
+        lambda generator: WeightedRandomSampler(range(10), 10, generator=generator),
+        lambda generator: WeightedRandomSampler(range(1, 11), 10, False, generator),
+    ],
+)
+def test_loader_resumes_random_samplers(sampler, seed):
+    def new_loader():
+        generator = None if seed is None else seeded(seed)
+        return DataLoader(Counting(10), 3, sampler=sampler(generator), generator=generator)
+
+    loader = new_loader()
+    batches = iter(loader)
+    next(batches)
+    state = loader.state_dict()
+    rest = [batch.tolist() for batch in batches] + values(loader)
+    resumed = new_loader()
+    resumed.load_state_dict(state)
+    assert rest == values(resumed) + values(resumed)
+
+
 def test_loader_state_refuses_what_cannot_be_resumed():
     sampler = RandomSampler(range(10), generator=seeded(0))
     loader = DataLoader(Counting(10), 2, sampler=sampler)
     with pytest.raises(RuntimeError, match="generator of its own"):
         loader.state_dict()
+    for unseeded in (RandomSampler(range(10)), SubsetRandomSampler(range(10))):
+        with pytest.raises(RuntimeError, match="generator of its own"):
+            DataLoader(Counting(10), 2, sampler=unseeded, generator=seeded(0)).state_dict()
     same = DataLoader(Counting(10), 2, sampler=sampler, generator=sampler.generator)
     state = same.state_dict()
     with pytest.raises(ValueError, match="6 batches were done.*has 5"):

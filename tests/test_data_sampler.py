@@ -17,8 +17,11 @@ from tinyvision.data import (
     Sampler,
     SequentialSampler,
     Subset,
+    SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
     default_collate,
+    default_convert,
     random_split,
 )
 from tinyvision.random import Generator
@@ -47,6 +50,42 @@ def seeded(seed):
 def test_sequential_sampler_counts_up():
     assert list(SequentialSampler("abcd")) == [0, 1, 2, 3]
     assert len(SequentialSampler("abcd")) == 4
+
+
+def test_subset_random_sampler_permutes_its_indices():
+    sampler = SubsetRandomSampler([7, 3, 3, 9, 1], seeded(0))
+    first, second = list(sampler), list(sampler)
+    assert sorted(first) == sorted(second) == [1, 3, 3, 7, 9] and first != second
+    assert len(sampler) == 5 and list(SubsetRandomSampler([7, 3, 3, 9, 1], seeded(0))) == first
+
+
+def test_weighted_random_sampler_draws_in_proportion():
+    drawn = list(WeightedRandomSampler([1, 0, 3], 4000, generator=seeded(0)))
+    assert len(drawn) == 4000 and 1 not in drawn and 900 < drawn.count(0) < 1100
+    once = WeightedRandomSampler(np.array([1.0, 2.0, 3.0]), 3, False, seeded(0))
+    assert sorted(once) == [0, 1, 2] and len(once) == 3
+    firsts = [next(iter(once)) for _ in range(600)]
+    assert 50 < firsts.count(0) < 150 and 250 < firsts.count(2) < 350
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([1.0], 0), ValueError, "num_samples should be a positive"),
+        (([1.0], True), ValueError, "num_samples should be a positive"),
+        (([1.0], 1, 1), ValueError, "replacement should be a boolean"),
+        (([[1.0]], 1), ValueError, r"1d sequence .* \(1, 1\)"),
+        (([1.0], 1, True, 0), TypeError, "Generator"),
+        (([1.0, 2.0], 3, False), RuntimeError, "without replacement"),
+        (([1.0, -1.0], 1), RuntimeError, "element < 0"),
+        (([0.0, 0.0], 1), RuntimeError, "sum of probabilities <= 0"),
+    ],
+)
+def test_weighted_random_sampler_refuses_what_are_no_weights(arguments, error, message):
+    with pytest.raises(error, match=message):
+        list(WeightedRandomSampler(*arguments))
+    with pytest.raises(TypeError, match="Generator"):
+        SubsetRandomSampler([1], generator=np.random.default_rng(0))
 
 
 def test_batch_sampler_groups_and_keeps_the_rest():
@@ -275,3 +314,23 @@ def test_collate_refuses_what_does_not_fit():
         default_collate([np.array(["a"]), np.array(["b"])])
     with pytest.raises(RuntimeError, match="empty batch"):
         default_collate([])
+
+
+# -------------------------------------------------------------------- default_convert
+
+
+def test_convert_makes_tensors_of_arrays_only():
+    Point = namedtuple("Point", "x label")
+    array = np.arange(3)
+    out = default_convert({"a": (array, np.float32(2)), "b": Point(array, "c"), "d": [1, None]})
+    assert isinstance(out["a"], list) and out["a"][0].tolist() == [0, 1, 2]
+    assert out["a"][1].dtype == np.float32 and out["a"][1].shape == ()
+    assert (
+        isinstance(out["b"], Point) and out["b"].x.tolist() == [0, 1, 2] and out["b"].label == "c"
+    )
+    assert out["d"] == [1, None]
+    array[0] = 9
+    assert out["a"][0][0].item() == 9  # shared
+    text = np.array(["a"])
+    same = tensor([1.0])
+    assert default_convert(text) is text and default_convert(same) is same

@@ -7,14 +7,22 @@ from hypothesis import strategies as st
 
 from tinyvision.creation import from_numpy
 from tinyvision.data import (
+    CenterCrop,
     Compose,
+    Grayscale,
     InterpolationMode,
+    Lambda,
     Normalize,
+    Pad,
     RandomAffine,
+    RandomApply,
     RandomCrop,
     RandomErasing,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     RandomRotation,
+    RandomVerticalFlip,
+    Resize,
     ToTensor,
     Transform,
     transforms,
@@ -30,7 +38,12 @@ RANDOM_TRANSFORMS = [
     RandomRotation(40),
     RandomAffine(20, (0.2, 0.2), (0.8, 1.2), 10, InterpolationMode.BILINEAR),
     RandomErasing(p=0.8),
+    RandomVerticalFlip(),
+    RandomResizedCrop(6),
+    RandomResizedCrop((5, 7), interpolation=InterpolationMode.NEAREST),
+    RandomApply([RandomHorizontalFlip(), RandomRotation(40)]),
 ]
+FIXED_TRANSFORMS = [Resize(5), CenterCrop((5, 12)), Pad((1, 2), 3), Grayscale(), Grayscale(3)]
 
 
 def drawn(transform, image, seed=0):
@@ -107,7 +120,7 @@ def test_normalize_refuses_what_it_cannot_use():
 # -------------------------------------------------------------------- layouts
 
 
-@pytest.mark.parametrize("transform", RANDOM_TRANSFORMS, ids=repr)
+@pytest.mark.parametrize("transform", RANDOM_TRANSFORMS + FIXED_TRANSFORMS, ids=repr)
 def test_transform_treats_every_layout_alike(transform):
     batch = pixels(5, 8, 9, 3)
     expected = drawn(transform, batch)
@@ -121,8 +134,9 @@ def test_transform_treats_every_layout_alike(transform):
         drawn(transform, from_numpy(batch[0].transpose(2, 0, 1).copy())).numpy(),
         first.transpose(2, 0, 1),
     )
-    grey = drawn(transform, batch[0, :, :, 0])
-    np.testing.assert_array_equal(grey, drawn(transform, batch[0, :, :, :1])[..., 0])
+    grey, channel = drawn(transform, batch[0, :, :, 0]), drawn(transform, batch[0, :, :, :1])
+    np.testing.assert_array_equal(grey, channel if channel.shape[-1] == 3 else channel[..., 0])
+    assert not np.shares_memory(expected, batch)
 
 
 @pytest.mark.parametrize("transform", RANDOM_TRANSFORMS, ids=repr)
@@ -153,13 +167,42 @@ def test_works_on_batches_only_if_all_parts_are_ours():
     assert transforms.works_on_batches(Compose([RandomCrop(3), Compose([ToTensor()])]))
     assert not transforms.works_on_batches(abs)
     assert not transforms.works_on_batches(Compose([ToTensor(), Compose([abs])]))
+    assert transforms.works_on_batches(RandomApply([RandomCrop(3)]))
+    assert not transforms.works_on_batches(RandomApply([Lambda(abs)]))
 
 
 def test_compose_applies_in_order():
     assert Compose([lambda x: x + 1, lambda x: x * 10])(2) == 30
 
 
-# -------------------------------------------------------------------- RandomCrop
+def test_lambda_calls_its_function():
+    assert Lambda(abs)(-3) == 3
+    with pytest.raises(TypeError, match="Lambda: lambd should be callable, got int"):
+        Lambda(3)
+
+
+def test_random_apply_applies_all_or_none_to_each_image():
+    batch = pixels(400, 2, 2, 1)
+    twice = RandomApply([RandomHorizontalFlip(1), RandomVerticalFlip(1)], p=0.3)
+    out = drawn(twice, batch)
+    turned = (out == batch[:, ::-1, ::-1]).all(axis=(1, 2, 3))
+    assert 80 < turned.sum() < 160
+    np.testing.assert_array_equal(out[~turned], batch[~turned])
+    assert RandomApply([lambda x: x + 1], p=1)(2) == 3 and RandomApply([abs], p=0)(-2) == -2
+    assert RandomApply([ToTensor()], p=0)(batch) is batch
+    normalized = RandomApply([Normalize(1, 2)], p=1)(from_numpy(np.ones((2, 3, 4, 4))))
+    assert isinstance(normalized, Tensor) and (normalized.numpy() == 0).all()
+
+
+def test_random_apply_refuses_what_would_split_a_batch():
+    for other in (ToTensor(), CenterCrop(1)):
+        with pytest.raises(ValueError, match="does not fit the rest"):
+            RandomApply([other], p=1)(pixels(2, 4, 4, 3))
+    with pytest.raises(ValueError, match="RandomApply: p should be"):
+        RandomApply([], p=2)
+
+
+# -------------------------------------------------------------------- RandomCrop, CenterCrop, Pad
 
 
 def test_random_crop_of_the_whole_image_is_the_image():
@@ -237,13 +280,38 @@ def test_random_crop_refuses_bad_arguments():
         RandomCrop(5, padding=1, fill=300)(pixels(4, 4, 3))
 
 
-# -------------------------------------------------------------------- RandomHorizontalFlip
+def test_center_crop_is_the_middle_with_zeros_around():
+    image = np.arange(1, 31).reshape(5, 6)
+    np.testing.assert_array_equal(CenterCrop(3)(image), image[1:4, 2:5])  # 1.5 rounds to even
+    np.testing.assert_array_equal(CenterCrop((2, 6))(image), image[2:4])
+    np.testing.assert_array_equal(CenterCrop((2, 9))(image), np.pad(image[2:4], ((0, 0), (1, 2))))
+    with pytest.raises(ValueError, match="CenterCrop: size should be"):
+        CenterCrop((1, 2, 3))
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric"])
+def test_pad_is_numpys(mode):
+    image = pixels(5, 6, 3)
+    fill = {"constant_values": 7} if mode == "constant" else {}
+    expected = np.pad(image, ((2, 4), (1, 3), (0, 0)), mode, **fill)
+    np.testing.assert_array_equal(Pad((1, 2, 3, 4), 7, mode)(image), expected)
+
+
+def test_pad_refuses_bad_arguments():
+    with pytest.raises(ValueError, match="Pad: padding should be an int or a sequence"):
+        Pad((1, 2, 3))
+    with pytest.raises(ValueError, match="Pad: padding_mode should be one of"):
+        Pad(1, padding_mode="circular")
+
+
+# -------------------------------------------------------------------- flips
 
 
 def test_random_flip_always_never_and_half_the_time():
     image = pixels(3, 4, 3)
     np.testing.assert_array_equal(RandomHorizontalFlip(1)(image), image[:, ::-1])
     np.testing.assert_array_equal(RandomHorizontalFlip(0)(image), image)
+    np.testing.assert_array_equal(RandomVerticalFlip(1)(image), image[::-1])
     out = drawn(RandomHorizontalFlip(), np.stack([image] * 1000))
     flipped = (out == image[:, ::-1]).all(axis=(1, 2, 3))
     assert 430 < flipped.sum() < 570
@@ -318,6 +386,87 @@ def test_random_erasing_refuses_bad_arguments():
         RandomErasing(p=1, value=(1, 2))(pixels(4, 4, 3))
 
 
+# -------------------------------------------------------------------- Resize and its like
+
+
+def test_resize_by_hand():
+    row = np.array([[0.0, 4.0, 8.0, 100.0]])
+    np.testing.assert_allclose(Resize((1, 2))(row), [[20 / 7, 328 / 7]])  # weights 3 3 1 0, 0 1 3 3
+    np.testing.assert_allclose(Resize((1, 2), antialias=False)(row), [[2, 54]])
+    np.testing.assert_allclose(Resize((1, 8))(row)[0, :4], [0, 1, 3, 5])
+    nearest = Resize((1, 2), InterpolationMode.NEAREST)
+    assert nearest(row).tolist() == [[0, 8]]
+
+
+def test_resize_of_one_side_keeps_proportions_up_to_max_size():
+    for size, max_size, expected in (
+        (4, None, (4, 9)),
+        ([4], None, (4, 9)),
+        (4, 6, (2, 6)),
+        ((3, 5), None, (3, 5)),
+    ):
+        resize = Resize(size, max_size=max_size)
+        assert resize(pixels(8, 18)).shape == expected
+        assert resize(pixels(18, 8)).shape == (expected if size == (3, 5) else expected[::-1])
+
+
+def test_resize_refuses_bad_arguments():
+    for size in ((1, 2, 3), (), 0):
+        with pytest.raises(ValueError, match="Resize: size should be"):
+            Resize(size)
+    for size, max_size in (((4, 5), 6), (4, 4)):
+        with pytest.raises(ValueError, match="max_size .* should come with one size"):
+            Resize(size, max_size=max_size)
+    for transform in (Resize, RandomResizedCrop):
+        with pytest.raises(NotImplementedError, match="interpolation 'bicubic' is not supported"):
+            transform(4, interpolation="bicubic")
+        with pytest.raises(ValueError, match="splines"):
+            transform(4, interpolation="splines")
+
+
+@settings(deadline=None)
+@given(
+    H=st.integers(1, 40),
+    W=st.integers(1, 40),
+    low=st.floats(0.01, 0.5),
+    high=st.floats(0.5, 1.0),
+    ratio=st.tuples(st.floats(0.2, 1), st.floats(1, 5)),
+)
+def test_random_resized_crop_draws_windows_as_asked(H, W, low, high, ratio):
+    transform = RandomResizedCrop(4, (low, high), ratio)
+    boxes = transform._boxes(np.zeros((20, H, W, 1)), np.random.default_rng(H))
+    for top, left, h, w in boxes.tolist():
+        assert 0 < h <= H - top and 0 < w <= W - left and min(top, left) >= 0
+        whole = (top, left) == ((H - h) // 2, (W - w) // 2)  # what is taken if nothing fits
+        # Rounding moves each side by at most half a pixel.
+        assert whole or (h - 0.5) * (w - 0.5) <= high * H * W + 1e-6
+        assert whole or (h + 0.5) * (w + 0.5) >= low * H * W - 1e-6
+        assert (w - 0.5) <= ratio[1] * (h + 0.5) and (w + 0.5) >= ratio[0] * (h - 0.5)
+
+
+def test_random_resized_crop_is_a_resized_window():
+    image = pixels(9, 7, 3)
+    everything = RandomResizedCrop((3, 5), scale=(1, 1), ratio=(7 / 9, 7 / 9))
+    np.testing.assert_array_equal(everything(image), Resize((3, 5))(image))
+    middle = RandomResizedCrop(4, scale=(1, 1), ratio=(1, 1))  # no such window: the middle
+    np.testing.assert_array_equal(middle(image), Resize(4)(image[1:8]))
+    with pytest.raises(ValueError, match="RandomResizedCrop: ratio should be positive"):
+        RandomResizedCrop(4, ratio=(0, 1))
+
+
+def test_grayscale_weighs_the_colours():
+    image = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
+    assert Grayscale()(image)[..., 0].tolist() == [[76, 149, 29, 254]]
+    assert Grayscale(3)(image).tolist() == [[[76] * 3, [149] * 3, [29] * 3, [254] * 3]]
+    np.testing.assert_allclose(Grayscale()(image / 255)[0, 3], 0.9999)
+    np.testing.assert_array_equal(Grayscale()(image[..., 0]), image[..., 0])
+    assert Grayscale(3)(image[..., 0]).shape == (1, 4, 3)
+    with pytest.raises(ValueError, match="num_output_channels should be 1 or 3, got 2"):
+        Grayscale(2)
+    with pytest.raises(ValueError, match="1 or 3 channels, got 4"):
+        Grayscale()(pixels(2, 2, 4))
+
+
 # -------------------------------------------------------------------- repr
 
 
@@ -328,6 +477,18 @@ def test_transform_reprs_are_torchvisions():
         (Normalize((0.5,), (0.25,)), "Normalize(mean=(0.5,), std=(0.25,))"),
         (RandomCrop(32, padding=4), "RandomCrop(size=(32, 32), padding=4)"),
         (RandomHorizontalFlip(), "RandomHorizontalFlip(p=0.5)"),
+        (RandomVerticalFlip(), "RandomVerticalFlip(p=0.5)"),
+        (CenterCrop(8), "CenterCrop(size=(8, 8))"),
+        (Pad(2), "Pad(padding=2, fill=0, padding_mode=constant)"),
+        (Grayscale(), "Grayscale(num_output_channels=1)"),
+        (Lambda(abs), "Lambda()"),
+        (RandomApply([Lambda(abs)]), "RandomApply(\n    p=0.5\n    Lambda()\n)"),
+        (Resize(8), "Resize(size=8, interpolation=bilinear, max_size=None, antialias=True)"),
+        (
+            RandomResizedCrop(8),
+            "RandomResizedCrop(size=(8, 8), scale=(0.08, 1.0), ratio=(0.75, 1.3333), "
+            "interpolation=bilinear, antialias=True)",
+        ),
         (
             RandomErasing(),
             "RandomErasing(p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=0, inplace=False)",

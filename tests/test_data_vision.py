@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyvision.data import CIFAR10, MNIST, Digits, FashionMNIST, Subset, ToTensor, random_split
+from tinyvision.data import (
+    CIFAR10,
+    CIFAR100,
+    KMNIST,
+    MNIST,
+    Digits,
+    FashionMNIST,
+    Grayscale,
+    Subset,
+    ToTensor,
+    random_split,
+)
 from tinyvision.data.readers import read_cifar_batch, read_idx_images, read_idx_labels
 from tinyvision.data.vision import VisionDataset
 from tinyvision.random import Generator
@@ -198,12 +209,21 @@ def test_mnist_reads_the_environment_variable(tmp_path, monkeypatch):
         MNIST()
 
 
-@pytest.mark.parametrize("dataset", [MNIST, FashionMNIST, CIFAR10])
+def test_kmnist_has_its_own_folder_and_classes(tmp_path):
+    write_mnist(tmp_path / "mnist", seed=1)
+    images, _ = write_mnist(tmp_path / "KMNIST" / "raw", seed=2)
+    characters = KMNIST(tmp_path)
+    np.testing.assert_array_equal(characters.data, images)
+    assert characters.class_to_idx["wo"] == 9
+
+
+@pytest.mark.parametrize("dataset", [MNIST, FashionMNIST, KMNIST, CIFAR10, CIFAR100])
 def test_dataset_not_found_says_what_to_do(tmp_path, dataset):
     with pytest.raises(RuntimeError, match="dataset not found. You can use download=True") as e:
         dataset(tmp_path)
     assert str(tmp_path) in str(e.value)
-    assert ("data_batch_5.bin" if dataset is CIFAR10 else "train-labels-idx1-ubyte") in str(e.value)
+    files = {CIFAR10: "data_batch_5.bin", CIFAR100: "train.bin"}
+    assert files.get(dataset, "train-labels-idx1-ubyte") in str(e.value)
 
 
 def test_mnist_refuses_images_and_labels_of_different_length(tmp_path):
@@ -220,6 +240,24 @@ def test_cifar10_joins_its_batches(tmp_path, folder):
     assert train.data.shape == (15, 32, 32, 3) and train.data.dtype == np.uint8
     assert train.targets.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
     assert test.targets.tolist() == [5] * 3 and train.classes[9] == "truck"
+
+
+@pytest.mark.parametrize("folder", [".", "cifar-100-binary"])
+def test_cifar100_reads_the_fine_labels(tmp_path, folder):
+    records = pixels(4, 3074)
+    records[:, :2] = [[0, 7], [19, 99], [3, 0], [4, 50]]
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "train.bin").write_bytes(records.tobytes())
+    (tmp_path / folder / "test.bin").write_bytes(records[:1].tobytes())
+    train = CIFAR100(tmp_path)
+    assert train.targets.tolist() == [7, 99, 0, 50] and len(CIFAR100(tmp_path, train=False)) == 1
+    np.testing.assert_array_equal(train.data[1, 0, 5], records[1, 2 + 5 :: 1024])
+    assert len(train.classes) == 100 and train.classes == sorted(set(train.classes))
+    assert train.class_to_idx["worm"] == 99 and train.class_to_idx["orange"] == 53
+    records[0, 1] = 100
+    (tmp_path / folder / "train.bin").write_bytes(records.tobytes())
+    with pytest.raises(RuntimeError, match="train.bin: labels should be below 100"):
+        CIFAR100(tmp_path)
 
 
 def test_cifar10_names_the_file_that_is_damaged(tmp_path):
@@ -274,6 +312,13 @@ def test_vision_dataset_batches_go_through_subsets():
     expected = dataset.data[[part.indices[i] for i in (7, 7, 3)]] / np.float32(255)
     np.testing.assert_allclose(images.numpy()[:, 0], expected)
     assert labels.tolist() == [int(dataset.targets[part.indices[i]]) for i in (7, 7, 3)]
+
+
+def test_vision_dataset_batches_of_grey_images_may_get_colours():
+    dataset = Digits(train=False, transform=Grayscale(3))
+    images, _ = dataset.get_batch([2, 5])
+    np.testing.assert_array_equal(images.numpy(), np.stack([dataset[i][0] for i in (2, 5)]))
+    assert images.shape == (2, 8, 8, 3)
 
 
 def test_vision_dataset_refuses_different_lengths():

@@ -7,22 +7,37 @@ torchvision.transforms under one name.
 """
 
 from tinyvision.data import transforms
-from tinyvision.data.cifar import CIFAR10
-from tinyvision.data.collate import default_collate
+from tinyvision.data.cifar import CIFAR10, CIFAR100
+from tinyvision.data.collate import default_collate, default_convert
 from tinyvision.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from tinyvision.data.digits import Digits
 from tinyvision.data.loader import DataLoader
-from tinyvision.data.mnist import MNIST, FashionMNIST
-from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from tinyvision.data.mnist import KMNIST, MNIST, FashionMNIST
+from tinyvision.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from tinyvision.data.transforms import (
+    CenterCrop,
     Compose,
+    Grayscale,
     InterpolationMode,
+    Lambda,
     Normalize,
+    Pad,
     RandomAffine,
+    RandomApply,
     RandomCrop,
     RandomErasing,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     RandomRotation,
+    RandomVerticalFlip,
+    Resize,
     ToTensor,
     Transform,
 )

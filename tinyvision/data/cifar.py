@@ -1,4 +1,4 @@
-"""CIFAR-10: 50,000 + 10,000 colour images of 32 x 32 pixels, ten classes."""
+"""CIFAR-10 and CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyvision.data.download import RemoteFile, extract_tar, fetch
-from tinyvision.data.readers import read_cifar_batch
+from tinyvision.data.readers import CIFAR_PIXELS, read_cifar_batch
 from tinyvision.data.vision import VisionDataset, data_root, find_files, not_found
-
-_FOLDER = "cifar-10-batches-bin"
-_TRAIN_FILES = [f"data_batch_{i}.bin" for i in range(1, 6)]
-_TEST_FILES = ["test_batch.bin"]
-_FILE_BYTES = 10_000 * 3073
 
 
 class CIFAR10(VisionDataset):
@@ -44,6 +39,11 @@ class CIFAR10(VisionDataset):
         "ship",
         "truck",
     ]
+    folder: ClassVar[str] = "cifar-10-batches-bin"
+    # The number of images in each file.
+    train_files: ClassVar[dict[str, int]] = {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)}
+    test_files: ClassVar[dict[str, int]] = {"test_batch.bin": 10_000}
+    label_bytes: ClassVar[int] = 1
     remote: ClassVar[RemoteFile] = RemoteFile(
         "cifar-10-binary.tar.gz",
         ("https://www.cs.toronto.edu/~kriz/",),
@@ -60,25 +60,59 @@ class CIFAR10(VisionDataset):
         download: bool = False,
     ) -> None:
         self.train = train
-        images, labels = zip(*map(read_cifar_batch, self._find(root, download)), strict=True)
-        data, targets = np.concatenate(images), np.concatenate(labels)
+        files = self._find(root, download)
+        batches = [read_cifar_batch(f, self.label_bytes, len(self.classes)) for f in files]
+        data, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         super().__init__(data, targets, transform, target_transform)
 
     def _find(self, root: str | os.PathLike | None, download: bool) -> list[Path]:
         """The paths of the split's files, downloaded if need be."""
-        base = data_root(root, "CIFAR10", f"{_FOLDER}/{_TRAIN_FILES[0]} and its siblings")
-        files = _TRAIN_FILES if self.train else _TEST_FILES
-        folders = [base / _FOLDER, base]
+        name, files = type(self).__name__, list(self.train_files if self.train else self.test_files)
+        base = data_root(root, name, f"{self.folder}/{files[0]} and its siblings")
+        folders = [base / self.folder, base]
         found = find_files(folders, [[file] for file in files])
         if found is None and download:
             self._fetch_archive(base)
-            found = [base / _FOLDER / file for file in files]
+            found = [base / self.folder / file for file in files]
         if found is None:
-            raise not_found("CIFAR10", folders, files)
+            raise not_found(name, folders, files)
         return found
 
     def _fetch_archive(self, base: Path) -> None:
         archive = fetch(self.remote, base)
-        members = {f"{_FOLDER}/{file}": _FILE_BYTES for file in _TRAIN_FILES + _TEST_FILES}
+        record = self.label_bytes + CIFAR_PIXELS
+        files = {**self.train_files, **self.test_files}
+        members = {f"{self.folder}/{file}": n * record for file, n in files.items()}
         extract_tar(archive, members, base)
         archive.unlink()  # its content is unpacked and checked
+
+
+class CIFAR100(CIFAR10):
+    """A hundred classes, 500 training images of each. Arguments and errors are CIFAR10's.
+
+    Reads cifar-100-binary (train.bin and test.bin); the labels are the hundred "fine" ones.
+
+    Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
+    """
+
+    classes = """
+        apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+        butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+        crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house
+        kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+        mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree
+        plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew
+        skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank
+        telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf
+        woman worm
+    """.split()
+    folder = "cifar-100-binary"
+    train_files = {"train.bin": 50_000}
+    test_files = {"test.bin": 10_000}
+    label_bytes = 2
+    remote = RemoteFile(
+        "cifar-100-binary.tar.gz",
+        ("https://www.cs.toronto.edu/~kriz/",),
+        168_513_733,
+        "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    )

@@ -1,4 +1,4 @@
-"""Turning a list of samples into one batch."""
+"""Turning a list of samples into one batch, or a single one into Tensors."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, str | bytes):
         return list(batch)
     return _collate_container(first, batch)
+
+
+def default_convert(data: Any) -> Any:
+    """Arrays and NumPy's numbers as Tensors that share their memory; other things as they are.
+
+    Inside of a dict, tuple or list as well, which becomes a dict or list; a namedtuple stays one.
+    """
+    if isinstance(data, np.ndarray | np.generic):
+        return data if data.dtype.kind in "OSU" else from_numpy(np.asarray(data))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        fields = [default_convert(value) for value in data]
+        return type(data)(*fields) if hasattr(data, "_fields") else fields
+    return data
 
 
 def _collate_container(first: Any, batch: Sequence[Any]) -> Any:

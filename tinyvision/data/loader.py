@@ -17,9 +17,11 @@ torchdata's StatefulDataLoader.)
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -27,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision import random
-from tinyvision.data.collate import default_collate
+from tinyvision.data.collate import default_collate, default_convert
 from tinyvision.data.dataset import fetch_batch, fetch_samples
 from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
@@ -44,13 +46,18 @@ class _Progress:
 class DataLoader:
     """Iterate over a dataset in batches: `for images, labels in DataLoader(dataset, 128): ...`
 
+    batch_size: None gives single samples instead, and "batch" means one of them below.
     shuffle: a new order every epoch. sampler, batch_sampler: an order of your own instead.
     num_workers: threads that prepare batches ahead, `prefetch_factor` (2) each; 0 prepares every
     batch when it is asked for. Batches come in the same order either way.
-    collate_fn: makes a batch of a list of samples; default_collate if None.
+    worker_init_fn: called with 0, 1, ... in the worker of that number when it starts, which is
+    at every epoch's first batch, or only once with persistent_workers.
+    collate_fn: makes a batch of a list of samples; default_collate if None. For a single sample,
+    default_convert.
     generator: source of all randomness here; the default generator if None.
 
-    The other arguments are there for their names: anything but their defaults is refused.
+    pin_memory and pin_memory_device change nothing, as there is no accelerator to copy to. The
+    other arguments are there for their names: anything but their defaults is refused.
 
     Raises: ValueError for arguments that exclude each other or are out of range,
     NotImplementedError for what only PyTorch has.
@@ -74,36 +81,44 @@ class DataLoader:
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         _refuse_unsupported(
-            batch_size=batch_size is None,
-            pin_memory=pin_memory,
             timeout=timeout,
-            worker_init_fn=worker_init_fn is not None,
             multiprocessing_context=multiprocessing_context is not None,
-            persistent_workers=persistent_workers,
+            in_order=not in_order,
         )
-        _check_workers(num_workers, prefetch_factor)
+        if pin_memory:
+            warnings.warn(
+                "'pin_memory' argument is set as true but no accelerator is found, then device "
+                "pinned memory won't be used.",
+                stacklevel=2,
+            )
+        _check_workers(num_workers, prefetch_factor, persistent_workers)
         _check_order_arguments(batch_size, shuffle, sampler, batch_sampler, drop_last)
         random.stream(generator)
         self.dataset = dataset
         self.sampler = _sampler(dataset, shuffle, generator) if sampler is None else sampler
-        if batch_sampler is None:
-            assert batch_size is not None  # refused above
+        if batch_sampler is None and batch_size is not None:
             batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
         self.batch_sampler = batch_sampler
         self.batch_size = getattr(batch_sampler, "batch_size", None)
         self.num_workers = num_workers
-        self.collate_fn = default_collate if collate_fn is None else collate_fn
+        default = default_convert if batch_sampler is None else default_collate
+        self.collate_fn = default if collate_fn is None else collate_fn
         self.drop_last = drop_last
+        self.worker_init_fn = worker_init_fn
+        self.persistent_workers = persistent_workers
         self.generator = generator
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
+        self._workers: ThreadPoolExecutor | None = None  # those that persist
         self._progress: _Progress | None = None
         self._resume_from: _Progress | None = None
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        return len(self.batch_sampler)  # type: ignore[arg-type]
+        return len(self._order)
 
     def __iter__(self) -> Iterator[Any]:
         """Start an epoch, or go on with the one that `load_state_dict` told of."""
@@ -116,8 +131,8 @@ class DataLoader:
             progress = resume
             generator.set_state(resume.start_state)
         epoch_seed = int(generator.numpy.integers(2**63))
-        left = islice(enumerate(self.batch_sampler), progress.batches_done, None)
-        # Asking for the first list of indices makes the sampler draw its whole order now.
+        left = islice(enumerate(self._order), progress.batches_done, None)
+        # Asking for the first indices makes the sampler draw its whole order now.
         first = list(islice(left, 1))
         if resume is not None:
             generator.set_state(live_state)  # which was already past these draws
@@ -159,35 +174,68 @@ class DataLoader:
         self._progress = None
         self._resume_from = _Progress(start_state, batches_done) if batches_done else None
 
+    @property
+    def _order(self) -> Any:
+        """What each batch is made of: lists of indices, or indices if there are no batches."""
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
     def _source(self) -> random.Generator:
         return random.default_generator if self.generator is None else self.generator
 
     def _check_sampler_generator(self) -> None:
-        inner = getattr(self.batch_sampler, "sampler", self.batch_sampler)
-        other = getattr(inner, "generator", None)
-        if other is not None and other is not self.generator:
+        inner = getattr(self._order, "sampler", self._order)
+        # A sampler without randomness has no such attribute; None means the default generator.
+        other = getattr(inner, "generator", self.generator) or random.default_generator
+        if other is not self._source():
             raise RuntimeError(
                 "DataLoader: the sampler draws from a generator of its own, so the loader cannot "
                 "repeat its order; pass the same generator to the DataLoader"
             )
 
-    def _batches(self, epoch_seed: int, batches: Iterable[tuple[int, list[int]]]) -> Iterator[Any]:
+    def _batches(self, epoch_seed: int, batches: Iterable[tuple[int, Any]]) -> Iterator[Any]:
         """The batches for numbered lists of indices, one after the other or prefetched."""
 
-        def prepare(number: int, indices: list[int]) -> Any:
+        def prepare(number: int, indices: Any) -> Any:
             with random.use_generator(_batch_generator(epoch_seed, number)):
                 return self._prepare(indices)
 
         if self.num_workers == 0:
             return (prepare(number, indices) for number, indices in batches)
-        return _prefetched(prepare, batches, self.num_workers, self.prefetch_factor)
+        return self._prefetched(prepare, batches)
 
-    def _prepare(self, indices: list[int]) -> Any:
+    def _prepare(self, indices: Any) -> Any:
+        if self.batch_sampler is None:
+            return self.collate_fn(self.dataset[indices])
         if self.collate_fn is default_collate:
             batch = fetch_batch(self.dataset, indices)
             if batch is not None:
                 return batch
         return self.collate_fn(fetch_samples(self.dataset, indices))
+
+    def _prefetched(
+        self, prepare: Callable[[int, Any], Any], batches: Iterable[tuple[int, Any]]
+    ) -> Iterator[Any]:
+        """The prepared batches in order, while threads prepare the next ones.
+
+        The queue of futures keeps the order; `result()` raises what the worker raised. Leaving
+        the generator in any way, also by being thrown away half-used, ends what is going on.
+        """
+        pool = self._workers or _start_workers(self.num_workers, self.worker_init_fn)
+        if self.persistent_workers:
+            self._workers = pool
+        queue: deque[Future] = deque()
+        try:
+            for number, indices in batches:
+                queue.append(pool.submit(prepare, number, indices))
+                if len(queue) > self.num_workers * self.prefetch_factor:
+                    yield queue.popleft().result()
+            while queue:
+                yield queue.popleft().result()
+        finally:
+            for unwanted in queue:
+                unwanted.cancel()
+            if not self.persistent_workers:
+                pool.shutdown()
 
     def _counted(self, batches: Iterator[Any], progress: _Progress) -> Iterator[Any]:
         # A batch counts as done when it is handed over: what was only prefetched does not.
@@ -197,28 +245,23 @@ class DataLoader:
         progress.finished = True
 
 
-def _prefetched(
-    prepare: Callable[[int, list[int]], Any],
-    batches: Iterable[tuple[int, list[int]]],
-    num_workers: int,
-    prefetch_factor: int,
-) -> Iterator[Any]:
-    """The prepared batches in order, while threads prepare the next ones.
-
-    The queue of futures keeps the order; `result()` raises what the worker raised. Leaving the
-    generator in any way, also by being thrown away half-used, ends the threads.
-    """
+def _start_workers(num_workers: int, init: Callable[[int], None] | None) -> ThreadPoolExecutor:
+    """Threads, in each of which init(number) has run."""
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="tinyvision-DataLoader")
-    queue = deque()  # type: ignore[var-annotated]
+    if init is None:
+        return pool
+    together = threading.Barrier(num_workers)
+
+    def start(number: int) -> None:
+        together.wait()  # for all the others, so that no thread runs this twice
+        init(number)
+
     try:
-        for number, indices in batches:
-            queue.append(pool.submit(prepare, number, indices))
-            if len(queue) > num_workers * prefetch_factor:
-                yield queue.popleft().result()
-        while queue:
-            yield queue.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        list(pool.map(start, range(num_workers)))
+    except BaseException:
+        pool.shutdown()
+        raise
+    return pool
 
 
 def _batch_generator(epoch_seed: int, batch_number: int) -> random.Generator:
@@ -236,12 +279,14 @@ def _refuse_unsupported(**is_set: Any) -> None:
             raise NotImplementedError(f"DataLoader: {name} is not supported with this value")
 
 
-def _check_workers(num_workers: int, prefetch_factor: int | None) -> None:
+def _check_workers(num_workers: int, prefetch_factor: int | None, persistent_workers: bool) -> None:
     if not isinstance(num_workers, int) or num_workers < 0:
         raise ValueError(
             f"DataLoader: num_workers should be a non-negative integer, got {num_workers!r}; use "
             "num_workers=0 to disable prefetching"
         )
+    if persistent_workers and num_workers == 0:
+        raise ValueError("DataLoader: persistent_workers option needs num_workers > 0")
     if prefetch_factor is None:
         return
     if num_workers == 0:
@@ -265,5 +310,7 @@ def _check_order_arguments(
             "DataLoader: batch_sampler is mutually exclusive with batch_size, shuffle, sampler, "
             "and drop_last"
         )
+    if batch_size is None and drop_last:
+        raise ValueError("DataLoader: batch_size=None is mutually exclusive with drop_last")
     if sampler is not None and shuffle:
         raise ValueError("DataLoader: sampler is mutually exclusive with shuffle")

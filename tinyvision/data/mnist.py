@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: 60,000 + 10,000 grey images of 28 x 28 pixels, ten classes."""
+"""MNIST, Fashion-MNIST and KMNIST: 60,000 + 10,000 grey images of 28 x 28 pixels, ten classes."""
 
 from __future__ import annotations
 
@@ -125,4 +125,23 @@ class FashionMNIST(MNIST):
         (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
         (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
         (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    )
+
+
+class KMNIST(MNIST):
+    """Handwritten characters of old Japanese books (Kuzushiji), in MNIST's format.
+
+    Arguments and errors are MNIST's; the folders are root/kmnist and root/KMNIST/raw.
+
+    Source: Clanuwat et al. 2018, Deep Learning for Classical Japanese Literature, arXiv 1812.01718.
+    """
+
+    classes = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
+    folder = "kmnist"
+    remote = _remote_files(
+        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        (18_165_135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
+        (29_497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
+        (3_041_136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
+        (5_120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
     )

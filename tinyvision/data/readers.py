@@ -1,12 +1,13 @@
-"""Reading the file formats of MNIST and CIFAR-10, trusting nothing that a file says.
+"""Reading the file formats of MNIST and CIFAR, trusting nothing that a file says.
 
 A header decides how much memory is asked for, so it is checked against fixed limits before a
 byte of the content is read, and no more is decompressed than it announces.
 
 IDX (MNIST): big-endian; two zero bytes, a dtype byte (8 = uint8), the number of dimensions, one
 uint32 per dimension, then the values. Source: LeCun, Cortes, Burges, The MNIST database.
-CIFAR-10 binary: records of 1 label byte and 3072 pixel bytes, the 1024 of red, green, blue, each
-row by row. Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
+CIFAR binary: records of label bytes (CIFAR-10: class; CIFAR-100: superclass, class) and 3072
+pixel bytes, the 1024 of red, green, blue, each row by row. Source: Krizhevsky 2009, Learning
+Multiple Layers of Features from Tiny Images.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 MAX_IMAGES = 100_000  # of one file; the largest published one has 60,000
 _UINT8 = 8
-_CIFAR_RECORD = 1 + 3 * 32 * 32
+CIFAR_PIXELS = 3 * 32 * 32
 
 
 def read_idx_images(path: Path, height: int, width: int) -> np.ndarray:
@@ -45,26 +46,29 @@ def read_idx_labels(path: Path, num_classes: int) -> np.ndarray:
     return _checked_labels(path, _read_idx(path, ndim=1), num_classes)
 
 
-def read_cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images, uint8 (N, 32, 32, 3), and labels, int64 (N,), of a CIFAR-10 binary file.
+def read_cifar_batch(
+    path: Path, label_bytes: int = 1, num_classes: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (N, 32, 32, 3), and classes, int64 (N,), of a CIFAR binary file.
 
     Raises: RuntimeError naming the file and what is wrong with it.
     """
-    limit = MAX_IMAGES * _CIFAR_RECORD
+    record = label_bytes + CIFAR_PIXELS
+    limit = MAX_IMAGES * record
     try:
         with open(path, "rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise RuntimeError(f"{path}: cannot be read: {error}") from error
-    if len(content) == 0 or len(content) > limit or len(content) % _CIFAR_RECORD != 0:
+    if len(content) == 0 or len(content) > limit or len(content) % record != 0:
         raise RuntimeError(
-            f"{path}: expected a whole number of {_CIFAR_RECORD}-byte records, from 1 to "
+            f"{path}: expected a whole number of {record}-byte records, from 1 to "
             f"{MAX_IMAGES}, but the file has {path.stat().st_size} bytes; is it truncated?"
         )
-    records = np.frombuffer(content, np.uint8).reshape(-1, _CIFAR_RECORD)
-    labels = _checked_labels(path, records[:, 0], num_classes=10)
+    records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    labels = _checked_labels(path, records[:, label_bytes - 1], num_classes)
     # (N, 3072) -> (N, 3, 32, 32) -> (N, 32, 32, 3)
-    images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    images = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels
 
 

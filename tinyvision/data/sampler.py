@@ -5,10 +5,11 @@ A sampler is an iterable of indices, a batch sampler an iterable of lists of ind
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 
 import numpy as np
 
+from tinyvision.creation import as_tensor
 from tinyvision.random import Generator, stream
 
 
@@ -84,6 +85,68 @@ class RandomSampler(Sampler):
         for permutation in [draw.permutation(n) for _ in range(rounds)]:
             yield from permutation[:remaining].tolist()
             remaining -= n
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler):
+    """The given indices in random order, a new one every epoch."""
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        stream(generator)
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        for i in stream(self.generator).permutation(len(self.indices)).tolist():
+            yield self.indices[i]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler):
+    """`num_samples` draws of index i with a probability proportional to weights[i].
+
+    Rare classes are seen as often as others if weights[i] is 1 / (samples in the class of i).
+    Without replacement no index is drawn twice.
+
+    Raises: ValueError for bad arguments; RuntimeError, when iterating, for weights that are no
+    probabilities or too few.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        if not _is_count(num_samples, at_least=1):
+            raise ValueError(
+                "num_samples should be a positive integer value, but got "
+                f"num_samples={num_samples!r}"
+            )
+        if not isinstance(replacement, bool):
+            raise ValueError(
+                f"replacement should be a boolean value, but got replacement={replacement!r}"
+            )
+        self.weights = as_tensor(weights, dtype=np.float64)
+        if self.weights.ndim != 1:
+            raise ValueError(
+                "weights should be a 1d sequence but given weights have shape "
+                f"{tuple(self.weights.shape)}"
+            )
+        stream(generator)
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.weights.multinomial(
+            self.num_samples, self.replacement, generator=self.generator
+        ).tolist()
 
     def __len__(self) -> int:
         return self.num_samples

@@ -78,7 +78,7 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         batch = self.transform(images[..., None] if grey else images)
         if isinstance(batch, Tensor):
             return batch
-        return from_numpy(batch[..., 0] if grey else batch)
+        return from_numpy(batch[..., 0] if grey and batch.shape[-1] == 1 else batch)
 
     def __repr__(self) -> str:
         lines = [f"Dataset {type(self).__name__}", f"    Number of datapoints: {len(self)}"]

@@ -11,8 +11,18 @@ Every image of a batch gets its own random draw, from the generator in use (tiny
 """
 
 from tinyvision.data.transforms.affine import RandomAffine, RandomRotation
-from tinyvision.data.transforms.base import Compose, Transform, works_on_batches
-from tinyvision.data.transforms.crop import RandomCrop, RandomHorizontalFlip
+from tinyvision.data.transforms.base import (
+    Compose,
+    Lambda,
+    RandomApply,
+    Transform,
+    works_on_batches,
+)
+from tinyvision.data.transforms.crop import CenterCrop, RandomCrop
 from tinyvision.data.transforms.erasing import RandomErasing
+from tinyvision.data.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
+from tinyvision.data.transforms.grayscale import Grayscale
+from tinyvision.data.transforms.pad import Pad
+from tinyvision.data.transforms.resize import RandomResizedCrop, Resize
 from tinyvision.data.transforms.totensor import Normalize, ToTensor
 from tinyvision.data.transforms.warp import InterpolationMode

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Sequence
 from numbers import Number
 
 import numpy as np
 
 from tinyvision.data.transforms.base import Transform, as_pixel, check_probability
-
-_ATTEMPTS = 10
+from tinyvision.data.transforms.box import check_box_arguments, random_boxes
 
 
 class RandomErasing(Transform):
@@ -36,15 +33,9 @@ class RandomErasing(Transform):
         if inplace:
             raise NotImplementedError("RandomErasing: inplace=True is not supported")
         _check_value(value)
-        for name, pair in (("scale", scale), ("ratio", ratio)):
-            if not isinstance(pair, Sequence) or len(pair) != 2:
-                raise TypeError(f"RandomErasing: {name} should be a sequence (min, max): {pair!r}")
-        if scale[0] > scale[1] or ratio[0] > ratio[1]:
-            warnings.warn("RandomErasing: scale and ratio should be (min, max)", stacklevel=2)
+        check_box_arguments(scale, ratio, "RandomErasing")
         if min(scale) < 0 or max(scale) > 1:
             raise ValueError(f"RandomErasing: scale should be between 0 and 1, got {scale}")
-        if min(ratio) <= 0:
-            raise ValueError(f"RandomErasing: ratio should be positive, got {ratio}")
         self.p = check_probability(p, "RandomErasing")
         self.scale = scale
         self.ratio = ratio
@@ -57,27 +48,14 @@ class RandomErasing(Transform):
         pixel = _pixel(self.value, images)
         out = images.copy(order="K")
         chosen = np.flatnonzero(draw.random(len(images)) < self.p)
-        for i, (top, left, h, w) in zip(chosen, self._boxes(images, chosen, draw), strict=True):
+        _, H, W, _ = images.shape
+        boxes = random_boxes(
+            draw, (len(chosen), H, W), self.scale, self.ratio, lambda h, w: (h < H) & (w < W)
+        )
+        for i, (top, left, h, w) in zip(chosen, boxes, strict=True):
             patch = out[i, top : top + h, left : left + w]
             patch[...] = draw.standard_normal(patch.shape) if pixel is None else pixel
         return out
-
-    def _boxes(
-        self, images: np.ndarray, chosen: np.ndarray, draw: np.random.Generator
-    ) -> np.ndarray:
-        """(top, left, height, width) per chosen image; zeros where no attempt fits."""
-        _, H, W, _ = images.shape
-        shape = (len(chosen), _ATTEMPTS)
-        area = H * W * draw.uniform(self.scale[0], self.scale[1], shape)
-        ratio = np.exp(draw.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), shape))
-        heights = np.rint(np.sqrt(area * ratio)).astype(int)
-        widths = np.rint(np.sqrt(area / ratio)).astype(int)
-        fits = (heights < H) & (widths < W)
-        first = np.arange(len(chosen)), fits.argmax(axis=1)
-        h = np.where(fits[first], heights[first], 0)
-        w = np.where(fits[first], widths[first], 0)
-        top, left = draw.integers(H - h + 1), draw.integers(W - w + 1)
-        return np.stack([top, left, h, w], axis=1)  # (len(chosen), 4)
 
     def __repr__(self) -> str:
         return (

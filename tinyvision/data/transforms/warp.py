@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 
-from tinyvision.data.transforms.crop import pad_with
+from tinyvision.data.transforms.pad import pad_with
 
 # Images are warped in groups whose intermediate arrays fit the cache. Whole batches at once can be
 # four times slower: depending on the allocator, every operation gets fresh pages to fault in.
@@ -19,6 +19,11 @@ class InterpolationMode(Enum):
 
     NEAREST = "nearest"
     BILINEAR = "bilinear"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        if value in ("nearest-exact", "bicubic", "box", "hamming", "lanczos"):
+            raise NotImplementedError(f"interpolation {value!r} is not supported")
 
 
 def warp(
