@@ -31,6 +31,7 @@ from tinyvision.kernels.vectors import (
     splat_scalar,
     store_vector,
     sum_lanes,
+    zeros,
 )
 
 # The sums must fit in the registers beside their operands, of which the compiler likes to load all
@@ -80,10 +81,9 @@ def _accumulate(builder, element, rows, columns, steps, load_operands):
         for j in range(columns):
             updated[i, j] = multiply_add(builder, element, a, b[j], sums[i, j])
     next_step = builder.add(step, _number(1))
-    zero = ir.Constant(vector, [0.0] * vector.count)
     for phi, first, then in [
         (step, _number(0), next_step),
-        *((sums[position], zero, updated[position]) for position in tile),
+        *((sums[position], zeros(element), updated[position]) for position in tile),
     ]:
         phi.add_incoming(first, before)
         phi.add_incoming(then, body)

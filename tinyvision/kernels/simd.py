@@ -98,8 +98,7 @@ def load_first(typing_context, array, offset, count):
         vector = llvm_vector(array.dtype)
         pointer = element_pointer(context, builder, array, *arguments[:2])
         mask = lanes_below(builder, vector, arguments[2])
-        zero = ir.Constant(vector, [0.0] * vector.count)
-        return masked_load(builder, array.dtype, pointer, mask, zero)
+        return masked_load(builder, array.dtype, pointer, mask, zeros(array.dtype))
 
     return Vector(array.dtype)(array, types.intp, types.intp), emit
 
