@@ -8,7 +8,7 @@ that the lanes exist, or use `load_first` / `store_first`, which touch only the 
 
 Each word is a Numba `intrinsic`: given the types of the arguments it returns a signature and a
 function that emits LLVM code (vectors.py). Arrays are flat (1-d, C-contiguous) and of float32 or
-float64.
+float64; `store_first` can also store into one of integers, and `store_transposed` read from one.
 """
 
 from llvmlite import ir
