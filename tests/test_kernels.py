@@ -20,6 +20,7 @@ from tinyvision.kernels import (
     norm,
     softmax,
 )
+from tinyvision.kernels.windows import Windows, grid_bounds, window_bounds
 
 
 def _pairs():
@@ -111,7 +112,7 @@ def _conv2d_backward(draw):
 
 
 def _pool_arguments(draw, dilation=(1, 1)):
-    """Input shape, kernel, stride, padding and output size, as the caller may choose them."""
+    """Input shape and windows, as the caller may choose them."""
     kernel_size, stride = draw.pair(1, 4), draw.pair(1, 3)
     extent = [dilation[i] * (kernel_size[i] - 1) + 1 for i in (0, 1)]
     padding = tuple(draw.integer(0, size // 2) for size in extent)
@@ -121,49 +122,45 @@ def _pool_arguments(draw, dilation=(1, 1)):
         if draw.choice(False, True) and output_size[i] * stride[i] < size[i] + padding[i]:
             output_size[i] += 1
     shape = (draw.integer(0, 3), draw.integer(1, 3), *size)
-    return shape, kernel_size, stride, padding, tuple(output_size)
+    return shape, Windows(kernel_size, stride, padding, dilation, tuple(output_size))
 
 
 def _max_pool2d_forward(draw):
-    dilation = draw.pair(1, 3)
-    shape, kernel_size, stride, padding, output_size = _pool_arguments(draw, dilation)
+    shape, windows = _pool_arguments(draw, dilation=draw.pair(1, 3))
     input = np.array(draw.array(shape))
     input = np.round(input)  # so that there are equal maxima
     for value in (np.nan, -np.inf):
         input[draw.rng.random(shape) < draw.choice(0, 0.1, 0.9)] = value
-    return input, kernel_size, stride, padding, dilation, output_size
+    return input, windows
 
 
 def _max_pool2d_backward(draw):
-    input, *others, output_size = _max_pool2d_forward(draw)
-    output, taps = max_pool.max_pool2d_forward_reference(input, *others, output_size)
-    return draw.array(output.shape), taps, input.shape, *others
-
-
-def _avg_pool2d_forward(draw):
-    shape, *others = _pool_arguments(draw)
-    return draw.array(shape), *others, draw.choice(True, False), draw.choice(None, 3)
-
-
-def _avg_pool2d_backward(draw):
-    input, *others, output_size, count_include_pad, divisor = _avg_pool2d_forward(draw)
-    grad_output = draw.array((*input.shape[:2], *output_size))
-    return grad_output, input.shape, *others, count_include_pad, divisor
+    input, windows = _max_pool2d_forward(draw)
+    output, taps = max_pool.max_pool2d_forward_reference(input, windows)
+    return draw.array(output.shape), taps, windows, input.shape
 
 
 def _adaptive_forward(draw):
     shape = (draw.integer(0, 3), draw.integer(1, 3), draw.integer(1, 12), draw.integer(1, 12))
-    return draw.array(shape), draw.pair(0, 14)
+    return draw.array(shape), grid_bounds(shape[2:], draw.pair(0, 14))
 
 
-def _adaptive_avg_pool2d_backward(draw):
-    input, output_size = _adaptive_forward(draw)
-    return draw.array((*input.shape[:2], *output_size)), input.shape
+def _avg_pool2d_forward(draw):
+    if draw.choice(True, False):
+        return _adaptive_forward(draw)
+    shape, windows = _pool_arguments(draw)
+    divisor = draw.choice(True, False), draw.choice(None, 3)
+    return draw.array(shape), window_bounds(shape[2:], windows, *divisor)
+
+
+def _avg_pool2d_backward(draw):
+    input, bounds = _avg_pool2d_forward(draw)
+    return draw.array((*input.shape[:2], *bounds.sizes.shape)), bounds, input.shape
 
 
 def _adaptive_max_pool2d_backward(draw):
-    input, output_size = _adaptive_forward(draw)
-    _, indices = max_pool.adaptive_max_pool2d_forward_reference(input, output_size)
+    input, bounds = _adaptive_forward(draw)
+    _, indices = max_pool.adaptive_max_pool2d_forward_reference(input, bounds)
     return draw.array(indices.shape), indices, input.shape
 
 
@@ -322,8 +319,6 @@ def _winograd_grad_weight(draw):
 
 
 ARGUMENTS = {
-    "adaptive_avg_pool2d_backward": _adaptive_avg_pool2d_backward,
-    "adaptive_avg_pool2d_forward": _adaptive_forward,
     "adaptive_max_pool2d_backward": _adaptive_max_pool2d_backward,
     "adaptive_max_pool2d_forward": _adaptive_forward,
     "attention_backward": _attention_backward,
@@ -498,12 +493,13 @@ def test_batch_norm_backward_equals_finite_differences(backward):
 )
 def test_avg_pool2d_backward_equals_finite_differences(backward):
     rng = np.random.default_rng(0)
-    input, others = rng.standard_normal((1, 2, 5, 6)), ((3, 2), (2, 2), (1, 1))
-    grad_output = rng.standard_normal((1, 2, 3, 4))
-    gradient = backward(grad_output, input.shape, *others, False, None)
+    input, grad_output = rng.standard_normal((1, 2, 5, 6)), rng.standard_normal((1, 2, 3, 4))
+    windows = Windows((3, 2), (2, 2), (1, 1), (1, 1), (3, 4))
+    bounds = window_bounds((5, 6), windows, count_include_pad=False)
+    gradient = backward(grad_output, bounds, input.shape)
 
     def forward(input):
-        return avg_pool.avg_pool2d_forward_reference(input, *others, (3, 4), False, None)
+        return avg_pool.avg_pool2d_forward_reference(input, bounds)
 
     _assert_gradient(gradient, forward, input, grad_output)
 
@@ -511,20 +507,21 @@ def test_avg_pool2d_backward_equals_finite_differences(backward):
 def test_max_pool2d_of_a_hand_computed_image():
     image = np.array([[1, 5, 2], [7, 7, 0], [np.nan, 3, -np.inf]], np.float32)
     image = image.reshape(1, 1, 3, 3)
-    arguments = (2, 2), (2, 2), (0, 0), (1, 1)
-    output, taps = max_pool.max_pool2d_forward(image, *arguments, (2, 2))  # ceil_mode
+    windows = Windows((2, 2), (2, 2), (0, 0), (1, 1), (2, 2))  # ceil_mode
+    output, taps = max_pool.max_pool2d_forward(image, windows)
     np.testing.assert_array_equal(output[0, 0], [[7, 2], [np.nan, -np.inf]])
     np.testing.assert_array_equal(taps[0, 0], [[2, 0], [0, 0]])
-    indices = max_pool.max_pool2d_indices(taps, image.shape, *arguments)
+    indices = max_pool.max_pool2d_indices(taps, windows, image.shape)
     np.testing.assert_array_equal(indices[0, 0], [[3, 2], [6, 8]])
     grad_output = np.array([[1, 2], [3, 4]], np.float32).reshape(1, 1, 2, 2)
-    gradient = max_pool.max_pool2d_backward(grad_output, taps, image.shape, *arguments)
+    gradient = max_pool.max_pool2d_backward(grad_output, taps, windows, image.shape)
     np.testing.assert_array_equal(gradient[0, 0], [[0, 0, 2], [1, 0, 0], [3, 0, 4]])
 
 
 def test_max_pool2d_of_a_large_window_numbers_its_taps():
     image = np.arange(400, dtype=np.float32).reshape(1, 1, 20, 20)
-    output, taps = max_pool.max_pool2d_forward(image, (20, 20), (1, 1), (0, 0), (1, 1), (1, 1))
+    windows = Windows((20, 20), (1, 1), (0, 0), (1, 1), (1, 1))
+    output, taps = max_pool.max_pool2d_forward(image, windows)
     assert output.item() == 399 and taps.item() == 399
 
 

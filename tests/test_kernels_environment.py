@@ -34,6 +34,7 @@ def _run(script, **environment):
 DIGESTS = """
 import hashlib, numpy as np
 from tinyvision import kernels
+from tinyvision.kernels.windows import Windows
 def digest():
     rng, sha = np.random.default_rng(0), hashlib.sha256()
     for N, C, C_out, G, s in [
@@ -45,7 +46,8 @@ def digest():
         y = kernels.conv2d_forward(x, w, None, geometry)
         results = [y, *kernels.conv2d_backward(y, x, w, geometry, (True, True, True))]
         results += kernels.batch_norm_forward(y.reshape(N, C_out, -1), None, None, 1e-5)
-        results += kernels.max_pool2d_forward(x, (2, 2), (2, 2), (0, 0), (1, 1), (15, 10))
+        results += kernels.max_pool2d_forward(
+            x, Windows((2, 2), (2, 2), (0, 0), (1, 1), (15, 10)))
         rows = x.reshape(N * C, -1)
         products = kernels.linear_forward(rows, rows, None)
         results += [products, *kernels.linear_backward(products, rows, rows, True, True, True)]
@@ -182,6 +184,7 @@ def test_kernels_cache_depends_on_all_files_that_kernels_share():
 COMPARE = """
 import numpy as np
 from tinyvision.kernels import Geometry, conv, linear, max_pool, simd
+from tinyvision.kernels.windows import Windows
 rng = np.random.default_rng(0)
 for C, C_out, geometry in [
     (5, 11, Geometry(padding=(1, 1))),
@@ -197,7 +200,7 @@ for C, C_out, geometry in [
     reference = conv.conv2d_backward_reference(y, x, w, geometry, (True, True, True))
     for actual, expected in zip(backward, reference):
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-2)
-pool = (x, (3, 2), (2, 1), (1, 1), (1, 1), (7, 20))
+pool = (x, Windows((3, 2), (2, 1), (1, 1), (1, 1), (7, 20)))
 for a, b in zip(max_pool.max_pool2d_forward(*pool), max_pool.max_pool2d_forward_reference(*pool)):
     np.testing.assert_array_equal(a, b)
 for M, K, N in [(7, 35, 19), (70, 35, 139)]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinyvision.kernels import avg_pool, max_pool
+from tinyvision.kernels.windows import Windows, grid_bounds, window_bounds
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity
@@ -35,10 +36,10 @@ def test_max_pool2d_equals_pytorch(size, kernel, stride, padding, ceil_mode, dil
     expected, indices = torch.nn.functional.max_pool2d(
         torch.from_numpy(image), kernel, stride, padding, dilation, ceil_mode, return_indices=True
     )
-    arguments = kernel, stride, padding, dilation
-    output, taps = max_pool.max_pool2d_forward(image, *arguments, tuple(expected.shape[2:]))
+    windows = Windows(kernel, stride, padding, dilation, tuple(expected.shape[2:]))
+    output, taps = max_pool.max_pool2d_forward(image, windows)
     np.testing.assert_array_equal(output, expected.numpy())
-    actual_indices = max_pool.max_pool2d_indices(taps, image.shape, *arguments)
+    actual_indices = max_pool.max_pool2d_indices(taps, windows, image.shape)
     np.testing.assert_array_equal(actual_indices, indices.numpy())
 
 
@@ -54,29 +55,26 @@ def test_avg_pool2d_equals_pytorch(
     expected = torch.nn.functional.avg_pool2d(
         image, kernel, stride, padding, ceil_mode, count_include_pad, divisor
     )
-    output_size, pixels = tuple(expected.shape[2:]), image.detach().numpy()
-    output = avg_pool.avg_pool2d_forward(
-        pixels, kernel, stride, padding, output_size, count_include_pad, divisor
-    )
+    windows = Windows(kernel, stride, padding, (1, 1), tuple(expected.shape[2:]))
+    bounds = window_bounds(size, windows, count_include_pad, divisor)
+    output = avg_pool.avg_pool2d_forward(image.detach().numpy(), bounds)
     np.testing.assert_allclose(output, expected.detach().numpy(), rtol=1e-12)
     grad_output = rng.standard_normal(expected.shape)
     expected.backward(torch.from_numpy(grad_output))
-    gradient = avg_pool.avg_pool2d_backward(
-        grad_output, pixels.shape, kernel, stride, padding, count_include_pad, divisor
-    )
+    gradient = avg_pool.avg_pool2d_backward(grad_output, bounds, tuple(image.shape))
     np.testing.assert_allclose(gradient, image.grad.numpy(), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("output_size", [(1, 1), (3, 2), (7, 8), (9, 11)])
 def test_adaptive_pools_equal_pytorch(output_size):
-    image = _image((7, 8), np.float32)
+    image, bounds = _image((7, 8), np.float32), grid_bounds((7, 8), output_size)
     expected, indices = torch.nn.functional.adaptive_max_pool2d(
         torch.from_numpy(image), output_size, return_indices=True
     )
-    output, actual_indices = max_pool.adaptive_max_pool2d_forward(image, output_size)
+    output, actual_indices = max_pool.adaptive_max_pool2d_forward(image, bounds)
     np.testing.assert_array_equal(output, expected.numpy())
     np.testing.assert_array_equal(actual_indices, indices.numpy())
     image = np.nan_to_num(image, neginf=0.5)
     expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(image), output_size)
-    output = avg_pool.adaptive_avg_pool2d_forward(image, output_size)
+    output = avg_pool.avg_pool2d_forward(image, bounds)
     np.testing.assert_allclose(output, expected.numpy(), rtol=1e-5, atol=1e-6)

@@ -9,12 +9,7 @@ NUMBA_DISABLE_JIT=1.
 
 from tinyvision.kernels.activation import relu_backward, relu_forward
 from tinyvision.kernels.attention import attention_backward, attention_forward
-from tinyvision.kernels.avg_pool import (
-    adaptive_avg_pool2d_backward,
-    adaptive_avg_pool2d_forward,
-    avg_pool2d_backward,
-    avg_pool2d_forward,
-)
+from tinyvision.kernels.avg_pool import avg_pool2d_backward, avg_pool2d_forward
 from tinyvision.kernels.conv import conv2d_backward, conv2d_forward
 from tinyvision.kernels.conv_plan import Geometry
 from tinyvision.kernels.elementwise import (

@@ -158,7 +158,7 @@ def attention_forward(
 
     In memory the output is (N, L, H, E_v), so that joining the heads of a query costs nothing.
     """
-    plan = _plan(query, key, value)
+    plan = _plan(query, value)
     if 0 in plan[:7]:
         return attention_forward_reference(query, key, value, mask, settings)
     N, H, _, L, S, E, E_v, block, *_ = plan
@@ -194,7 +194,7 @@ def attention_backward(
 
     In memory those of query, key and value are (N, L or S, heads, width).
     """
-    plan = _plan(query, key, value)
+    plan = _plan(query, value)
     if 0 in plan[:7]:
         return attention_backward_reference(
             grad_output, query, key, value, mask, output, logsumexp, settings, needs
@@ -221,7 +221,7 @@ def attention_backward(
     return grad_query, grad_key, grad_value, None if grad_mask is none else grad_mask
 
 
-def _plan(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> tiles.Plan:
+def _plan(query: np.ndarray, value: np.ndarray) -> tiles.Plan:
     (N, H, L, E), (_, H_kv, S, E_v) = query.shape, value.shape
     lanes, blocks = VECTOR_BYTES // query.itemsize, max(1, -(-L // MAX_QUERIES))
     vectors = -(-L // (blocks * lanes))  # of a block, that all may be about equally large

@@ -86,7 +86,7 @@ def forward(share, query, key, value, added, seen, output, peaks, totals, stride
         head, q = item // blocks, item % blocks * plan.block
         n, h = head // plan.H, head % plan.H
         _attend(work, plan, steps, query, key, value, added, seen, strides, settings, n, h, q)
-        at, row = place(strides, OUTPUT, n, h, q), strides[OUTPUT, 2]
+        at, row = place(strides, OUTPUT, n, h, q)
         _finish(work, plan, output, at, row, settings.dropout_p, min(plan.block, plan.L - q))
         for i in range(min(plan.block, plan.L - q)):
             peaks[head * plan.L + q + i] = work[plan.peak + i]
@@ -100,14 +100,14 @@ def _attend(work, plan, steps, query, key, value, added, seen, strides, settings
     queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
     for i in range(block):
         work[plan.peak + i], work[plan.total + i] = -np.inf, 0
-    at, row = place(strides, QUERY, n, h, q), strides[QUERY, 2]
+    at, row = place(strides, QUERY, n, h, q)
     transpose(work, plan.query_columns, block, query, at, row, queries, E, LOG2_E)
     end = min(plan.S, q + queries) if settings.causal else plan.S
     for k in range(0, end, KEYS):
         keys = min(KEYS, end - k)
-        at, row = place(strides, KEY, n, h_kv, k), strides[KEY, 2]
+        at, row = place(strides, KEY, n, h_kv, k)
         copy_rows(work, plan.key_rows, width, key, at, row, keys, E, settings.scale)
-        at, row = place(strides, VALUE, n, h_kv, k), strides[VALUE, 2]
+        at, row = place(strides, VALUE, n, h_kv, k)
         copy_rows(work, plan.value_rows, width, value, at, row, keys, E_v, 1)
         score(work, plan, steps, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
         _exponentiate(work, plan, queries, keys)
@@ -117,8 +117,8 @@ def _attend(work, plan, steps, query, key, value, added, seen, strides, settings
                   settings.seed)  # fmt: skip
         if k > 0:
             _scale_rows(work, plan.sums, width, plan.factor, queries)
-        sum_over_keys(work, plan.sums, width, work, plan, steps, plan.scores, plan.value_rows,
-                       E_v, keys, queries, k > 0)  # fmt: skip
+        sum_over_keys(work, plan.sums, width, work, steps, plan.scores, plan.value_rows, E_v, keys,
+                       queries, k > 0)  # fmt: skip
 
 
 @jit_part
@@ -184,10 +184,10 @@ def backward(
     for item in range(first * together, last * together):
         n, h_kv = item % plan.N, item // plan.N
         if grad_key.size > 0:
-            at, row = place(strides, TO_KEY, n, h_kv, 0), strides[TO_KEY, 2]
+            at, row = place(strides, TO_KEY, n, h_kv, 0)
             clear_rows(grad_key, at, row, plan.S, plan.E)
         if grad_value.size > 0:
-            at, row = place(strides, TO_VALUE, n, h_kv, 0), strides[TO_VALUE, 2]
+            at, row = place(strides, TO_VALUE, n, h_kv, 0)
             clear_rows(grad_value, at, row, plan.S, plan.E_v)
         for h in range(h_kv * group, (h_kv + 1) * group):
             for q in range(0, plan.L, plan.block):
@@ -204,12 +204,12 @@ def backward(
 def _prepare_queries(work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q):
     """Rows and columns of query and d_output; logsumexp in plan.peak, delta in plan.total."""
     block, width, queries = plan.block, plan.width, min(plan.block, plan.L - q)
-    at, row = place(strides, QUERY, n, h, q), strides[QUERY, 2]
+    at, row = place(strides, QUERY, n, h, q)
     transpose(work, plan.query_columns, block, query, at, row, queries, plan.E, LOG2_E)
     copy_rows(work, plan.query_rows, width, query, at, row, queries, plan.E, settings.scale)
-    at, row = place(strides, GRAD_OUTPUT, n, h, q), strides[GRAD_OUTPUT, 2]
+    at, row = place(strides, GRAD_OUTPUT, n, h, q)
     copy_rows(work, plan.grad_rows, width, grad_output, at, row, queries, plan.E_v, 1)
-    at, row = place(strides, OUTPUT, n, h, q), strides[OUTPUT, 2]
+    at, row = place(strides, OUTPUT, n, h, q)
     for i in range(queries):
         work[plan.total + i] = _dot(
             work, plan.grad_rows + i * width, output, at + i * row, plan.E_v
@@ -245,9 +245,9 @@ def _go_back(
     end = min(plan.S, q + queries) if settings.causal else plan.S
     for k in range(0, end, KEYS):
         keys = min(KEYS, end - k)
-        at, row = place(strides, KEY, n, h_kv, k), strides[KEY, 2]
+        at, row = place(strides, KEY, n, h_kv, k)
         copy_rows(work, plan.key_rows, width, key, at, row, keys, E, settings.scale)
-        at, row = place(strides, VALUE, n, h_kv, k), strides[VALUE, 2]
+        at, row = place(strides, VALUE, n, h_kv, k)
         copy_rows(work, plan.value_rows, width, value, at, row, keys, E_v, 1)
         score(work, plan, steps, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
         dot_rows_with_columns(
@@ -259,23 +259,19 @@ def _go_back(
         if p > 0:
             drop(work, weights, block, queries, keys, number, k, p, seed)
         if grad_value.size > 0:
-            at, row = place(strides, TO_VALUE, n, h_kv, k), strides[TO_VALUE, 2]
+            at, row = place(strides, TO_VALUE, n, h_kv, k)
             add_sum_over_queries(grad_value, at, row, work, plan, steps, weights, plan.grad_rows,
                                   E_v, keys, queries)  # fmt: skip
         if grad_key.size > 0:
-            at, row = place(strides, TO_KEY, n, h_kv, k), strides[TO_KEY, 2]
+            at, row = place(strides, TO_KEY, n, h_kv, k)
             add_sum_over_queries(grad_key, at, row, work, plan, steps, grads, plan.query_rows,
                                   E, keys, queries)  # fmt: skip
         if grad_query.size > 0:
-            at, row = place(strides, TO_QUERY, n, h, q), strides[TO_QUERY, 2]
-            sum_over_keys(grad_query, at, row, work, plan, steps, grads, plan.key_rows, E, keys,
-                           queries, k > 0)  # fmt: skip
+            at, row = place(strides, TO_QUERY, n, h, q)
+            sum_over_keys(grad_query, at, row, work, steps, grads, plan.key_rows, E, keys, queries,
+                           k > 0)  # fmt: skip
         if grad_mask.size > 0:
-            at, row, column = (
-                place(strides, TO_MASK, n, h, q),
-                strides[TO_MASK, 2],
-                strides[TO_MASK, 3],
-            )
+            (at, row), column = place(strides, TO_MASK, n, h, q), strides[TO_MASK, 3]
             _add_to_mask(grad_mask, at + k * column, row, column, work, grads, block, queries, keys)
 
 

@@ -101,7 +101,7 @@ def dot_rows_with_columns(work, plan, steps, target, rows, columns, length, keys
 
 
 @jit_part
-def sum_over_keys(target, at, row, work, plan, steps, scores, rows, length, keys, queries, onto):
+def sum_over_keys(target, at, row, work, steps, scores, rows, length, keys, queries, onto):
     """target[i, d] = (itself if `onto`, else 0) + sum over j of scores[j, i] * rows[j, d]"""
     vectors = -(-length // lanes_of(work))
     multiply_rows(target, at, row, work, scores, 1, steps[DOWN], work, rows, steps[ROWS], 0, keys,
@@ -121,7 +121,9 @@ def add_sum_over_queries(target, at, row, work, plan, steps, scores, rows, lengt
 
 @jit_part
 def place(strides, array, n, h, row):
-    return n * strides[array, 0] + h * strides[array, 1] + row * strides[array, 2]
+    """Where a row of a head begins in its array, and how far from there the next row does."""
+    to_row = strides[array, 2]
+    return n * strides[array, 0] + h * strides[array, 1] + row * to_row, to_row
 
 
 @jit_part
@@ -163,12 +165,12 @@ def score(work, plan, steps, added, seen, strides, causal, n, h, q, queries, k, 
         work, plan, steps, scores, plan.key_rows, plan.query_columns, plan.E, keys, queries
     )
     if added.size > 0:
-        at, row, column = place(strides, ADDED, n, h, q), strides[ADDED, 2], strides[ADDED, 3]
+        (at, row), column = place(strides, ADDED, n, h, q), strides[ADDED, 3]
         _lay_out_mask(work, plan.other, block, added, at + k * column, row, column, queries, keys,
                       LOG2_E)  # fmt: skip
         _add(work, scores, end, plan.other)
     elif seen.size > 0:
-        at, row, column = place(strides, SEEN, n, h, q), strides[SEEN, 2], strides[SEEN, 3]
+        (at, row), column = place(strides, SEEN, n, h, q), strides[SEEN, 3]
         _lay_out_mask(work, plan.other, block, seen, at + k * column, row, column, queries, keys,
                       1)  # fmt: skip
         _hide_unseen(work, scores, end, plan.other)

@@ -1,14 +1,10 @@
 """Average pooling: the mean of each window of an image, and its gradient.
 
-avg_pool2d: output[n, c, i, j] = sum of the window's pixels / its size, the window being rows
-    i * stride_h - padding_h ... + kH (exclusive) and columns j * stride_w - padding_w ... + kW.
-adaptive_avg_pool2d: the mean over rows floor(i * H / H_out) ... ceil((i + 1) * H / H_out).
+    output[n, c, i, j] = sum of input[n, c, top[i]:bottom[i], left[j]:right[j]] / sizes[i, j]
 
-The size counts the window's pixels inside the image or, with count_include_pad, inside the image
-with its padding; in both cases what hangs over the padding (ceil_mode) does not count. A
-divisor_override replaces it.
+The bounds tell where the windows are, of ordinary as of adaptive pooling: windows.py.
 
-Shapes: input (N, C, H, W), output (N, C, H_out, W_out). The caller decides the output size.
+Shapes: input (N, C, H, W), output (N, C, H_out, W_out).
 Gradients: d_input[each pixel of the window] += d_output / size.
 """
 
@@ -30,171 +26,12 @@ from tinyvision.kernels.simd import (
     sum_run,
 )
 from tinyvision.kernels.threads import count_shares, launch
-
-Pair = tuple[int, int]
-Shape4 = tuple[int, int, int, int]
+from tinyvision.kernels.windows import Bounds
 
 
-def adaptive_windows(size: int, output_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last (exclusive) input row of each output row of adaptive pooling."""
-    i = np.arange(output_size)
-    return i * size // output_size, -(-(i + 1) * size // output_size)
-
-
-def _windows(
-    size: int, output_size: int, kernel: int, stride: int, padding: int, count_padding: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First and last (exclusive) input row of each output row, and how many rows count."""
-    first = np.arange(output_size) * stride - padding
-    last = np.minimum(first + kernel, size + padding)
-    inside_first, inside_last = np.maximum(first, 0), np.minimum(last, size)
-    counted = last - first if count_padding else inside_last - inside_first
-    # An empty window has the sum 0: divide it by 1.
-    return inside_first, np.maximum(inside_first, inside_last), np.maximum(counted, 1)
-
-
-def _avg_pool2d_windows(
-    input_shape: Shape4,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    output_size: Pair,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> tuple[np.ndarray, ...]:
-    """Top, bottom, left and right of the windows, and their sizes (H_out, W_out)."""
-    top, bottom, heights = _windows(
-        input_shape[2], output_size[0], kernel_size[0], stride[0], padding[0], count_include_pad
-    )
-    left, right, widths = _windows(
-        input_shape[3], output_size[1], kernel_size[1], stride[1], padding[1], count_include_pad
-    )
-    sizes = np.multiply.outer(heights, widths)
-    if divisor_override is not None:
-        sizes = np.full_like(sizes, divisor_override)
-    return top, bottom, left, right, sizes
-
-
-def _adaptive_avg_pool2d_windows(input_shape: Shape4, output_size: Pair) -> tuple[np.ndarray, ...]:
-    top, bottom = adaptive_windows(input_shape[2], output_size[0])
-    left, right = adaptive_windows(input_shape[3], output_size[1])
-    return top, bottom, left, right, np.multiply.outer(bottom - top, right - left)
-
-
-def avg_pool2d_forward_reference(
-    input: np.ndarray,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    output_size: Pair,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> np.ndarray:
-    return _mean_of_windows_reference(
-        input,
-        *_avg_pool2d_windows(
-            input.shape, kernel_size, stride, padding, output_size, count_include_pad,
-            divisor_override,
-        ),
-    )  # fmt: skip
-
-
-@twin_of(avg_pool2d_forward_reference)
-def avg_pool2d_forward(
-    input: np.ndarray,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    output_size: Pair,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> np.ndarray:
+def avg_pool2d_forward_reference(input: np.ndarray, bounds: Bounds) -> np.ndarray:
     """The mean of each window."""
-    return _mean_of_windows(
-        input,
-        *_avg_pool2d_windows(
-            input.shape, kernel_size, stride, padding, output_size, count_include_pad,
-            divisor_override,
-        ),
-    )  # fmt: skip
-
-
-def avg_pool2d_backward_reference(
-    grad_output: np.ndarray,
-    input_shape: Shape4,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> np.ndarray:
-    return _share_in_windows_reference(
-        grad_output,
-        input_shape,
-        *_avg_pool2d_windows(
-            input_shape, kernel_size, stride, padding, grad_output.shape[2:], count_include_pad,
-            divisor_override,
-        ),
-    )  # fmt: skip
-
-
-@twin_of(avg_pool2d_backward_reference)
-def avg_pool2d_backward(
-    grad_output: np.ndarray,
-    input_shape: Shape4,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> np.ndarray:
-    """Gives each pixel of a window its share of the window's gradient."""
-    return _share_in_windows(
-        grad_output,
-        input_shape,
-        *_avg_pool2d_windows(
-            input_shape, kernel_size, stride, padding, grad_output.shape[2:], count_include_pad,
-            divisor_override,
-        ),
-    )  # fmt: skip
-
-
-def adaptive_avg_pool2d_forward_reference(input: np.ndarray, output_size: Pair) -> np.ndarray:
-    return _mean_of_windows_reference(
-        input, *_adaptive_avg_pool2d_windows(input.shape, output_size)
-    )
-
-
-@twin_of(adaptive_avg_pool2d_forward_reference)
-def adaptive_avg_pool2d_forward(input: np.ndarray, output_size: Pair) -> np.ndarray:
-    """The mean of each of output_size windows, which cover the image evenly."""
-    return _mean_of_windows(input, *_adaptive_avg_pool2d_windows(input.shape, output_size))
-
-
-def adaptive_avg_pool2d_backward_reference(
-    grad_output: np.ndarray, input_shape: Shape4
-) -> np.ndarray:
-    return _share_in_windows_reference(
-        grad_output, input_shape, *_adaptive_avg_pool2d_windows(input_shape, grad_output.shape[2:])
-    )
-
-
-@twin_of(adaptive_avg_pool2d_backward_reference)
-def adaptive_avg_pool2d_backward(grad_output: np.ndarray, input_shape: Shape4) -> np.ndarray:
-    """Gives each pixel of a window its share of the window's gradient."""
-    return _share_in_windows(
-        grad_output, input_shape, *_adaptive_avg_pool2d_windows(input_shape, grad_output.shape[2:])
-    )
-
-
-def _mean_of_windows_reference(
-    input: np.ndarray,
-    top: np.ndarray,
-    bottom: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-    sizes: np.ndarray,
-) -> np.ndarray:
+    top, bottom, left, right, sizes = bounds
     output = np.empty((*input.shape[:2], *sizes.shape), input.dtype)
     for i, j in np.ndindex(*sizes.shape):
         window = input[:, :, top[i] : bottom[i], left[j] : right[j]]
@@ -202,15 +39,11 @@ def _mean_of_windows_reference(
     return output
 
 
-def _share_in_windows_reference(
-    grad_output: np.ndarray,
-    input_shape: Shape4,
-    top: np.ndarray,
-    bottom: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-    sizes: np.ndarray,
+def avg_pool2d_backward_reference(
+    grad_output: np.ndarray, bounds: Bounds, input_shape: tuple[int, int, int, int]
 ) -> np.ndarray:
+    """Gives each pixel of a window its share of the window's gradient."""
+    top, bottom, left, right, sizes = bounds
     grad_input = np.zeros(input_shape, grad_output.dtype)
     for i, j in np.ndindex(*sizes.shape):
         share = grad_output[:, :, i, j] / sizes[i, j]
@@ -218,21 +51,17 @@ def _share_in_windows_reference(
     return grad_input
 
 
-# One kernel for ordinary and adaptive pooling, given the windows. Memory is the limit here. Vectors
-# add up the rows of a window first, and then there are few numbers left. Threads share out planes.
-def _mean_of_windows(
-    input: np.ndarray,
-    top: np.ndarray,
-    bottom: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-    sizes: np.ndarray,
-) -> np.ndarray:
+# Memory is the limit here. Vectors add up the rows of a window first, and then there are few
+# numbers left. Threads share out planes.
+@twin_of(avg_pool2d_forward_reference)
+def avg_pool2d_forward(input: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """The mean of each window."""
     N, C, H, W = input.shape
+    *edges, sizes = bounds
     output = memory.empty((N, C, *sizes.shape), input.dtype)
     shares = count_shares(N * C, max(input.size, output.size) // 4)
     launch(
-        _means, shares, flat(input), output.reshape(-1), top, bottom, left, right,
+        _means, shares, flat(input), output.reshape(-1), *edges,
         sizes.reshape(-1).astype(input.dtype), N * C, H, W,
     )  # fmt: skip
     return output
@@ -281,21 +110,18 @@ def _are_pairs(left, right):
     return True
 
 
-def _share_in_windows(
-    grad_output: np.ndarray,
-    input_shape: Shape4,
-    top: np.ndarray,
-    bottom: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-    sizes: np.ndarray,
+@twin_of(avg_pool2d_backward_reference)
+def avg_pool2d_backward(
+    grad_output: np.ndarray, bounds: Bounds, input_shape: tuple[int, int, int, int]
 ) -> np.ndarray:
+    """Gives each pixel of a window its share of the window's gradient."""
     N, C, H, W = input_shape
+    *edges, sizes = bounds
     grad_input = memory.empty(input_shape, grad_output.dtype)
     shares = count_shares(N * C, max(grad_input.size, grad_output.size) // 4)
     launch(
-        _shares, shares, flat(grad_output), grad_input.reshape(-1),
-        top, bottom, left, right, sizes.reshape(-1).astype(grad_output.dtype), N * C, H, W,
+        _shares, shares, flat(grad_output), grad_input.reshape(-1), *edges,
+        sizes.reshape(-1).astype(grad_output.dtype), N * C, H, W,
     )  # fmt: skip
     return grad_input
 

@@ -2,20 +2,21 @@
 
 max_pool2d: output[n, c, i, j] = max over kh, kw of
     input[n, c, i * stride_h - padding_h + kh * dilation_h, j * stride_w - padding_w + kw * ...]
-adaptive_max_pool2d: the same for the windows of `adaptive_windows` in avg_pool.py.
+adaptive_max_pool2d: output[n, c, i, j] = max of input[n, c, top[i]:bottom[i], left[j]:right[j]]
 
-Shapes: input (N, C, H, W), output (N, C, H_out, W_out). The caller decides the output size; a
-window may hang over any edge of the image, and what is outside is never the maximum.
+Shapes: input (N, C, H, W), output (N, C, H_out, W_out). A window may hang over any edge of the
+image, and what is outside is never the maximum.
 
 Gradients: d_input[the pixel that was the maximum] += d_output. max_pool2d remembers which pixel
 that was as `taps`, its number kh * kW + kw inside the window (-1 for a window that has no pixel):
 one byte instead of the eight of an index into the image.
 """
 
+import math
+
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.avg_pool import adaptive_windows
 from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
@@ -29,20 +30,17 @@ from tinyvision.kernels.simd import (
     where_greater,
 )
 from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.windows import Bounds, Pair, Windows
 
-Pair = tuple[int, int]
+Shape4 = tuple[int, int, int, int]
 
 
 def max_pool2d_forward_reference(
-    input: np.ndarray,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    output_size: Pair,
+    input: np.ndarray, windows: Windows
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns (output, taps). The first of equal maxima wins; NaN wins over all numbers."""
     N, C, H, W = input.shape
+    kernel_size, stride, padding, dilation, output_size = windows
     output = np.full((N, C, *output_size), -np.inf, input.dtype)
     taps = np.full(output.shape, -1, _taps_dtype(kernel_size))
     for tap, (kh, kw) in enumerate(np.ndindex(*kernel_size)):
@@ -58,23 +56,16 @@ def max_pool2d_forward_reference(
 
 
 @twin_of(max_pool2d_forward_reference)
-def max_pool2d_forward(
-    input: np.ndarray,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    output_size: Pair,
-) -> tuple[np.ndarray, np.ndarray]:
+def max_pool2d_forward(input: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     """Returns (output, taps). The first of equal maxima wins; NaN wins over all numbers."""
     N, C, H, W = input.shape
-    output = memory.empty((N, C, *output_size), input.dtype)
-    taps = memory.empty(output.shape, _taps_dtype(kernel_size))
+    output = memory.empty((N, C, *windows.output_size), input.dtype)
+    taps = memory.empty(output.shape, _taps_dtype(windows.kernel_size))
     if output.size > 0:
-        shares = count_shares(N * C, 2 * output.size * kernel_size[0] * kernel_size[1])
+        shares = count_shares(N * C, 2 * output.size * math.prod(windows.kernel_size))
         launch(
-            _max_pool, shares, flat(input), output.reshape(-1),
-            taps.reshape(-1), N * C, H, W, *output_size, *kernel_size, *stride, *padding, *dilation,
+            _max_pool, shares, flat(input), output.reshape(-1), taps.reshape(-1), N * C, H, W,
+            tuple(windows),
         )  # fmt: skip
     return output, taps
 
@@ -102,8 +93,8 @@ def _pixels(row, start, column, step, W, outside, room):
 # second vector, as floats, so that one comparison selects in both. Most windows are inside the
 # image: these are read without looking for its border, and without a call.
 @jit
-def _max_pool(share, input, output, taps, planes, H, W, H_out, W_out,
-              kH, kW, sh, sw, ph, pw, dh, dw):  # fmt: skip
+def _max_pool(share, input, output, taps, planes, H, W, windows):
+    (kH, kW), (sh, sw), (ph, pw), (dh, dw), (H_out, W_out) = windows
     first, last = begin(share, planes)
     lanes, number = lanes_of(input), input.dtype.type
     lowest, zero = splat(number(-np.inf)), splat(number(0))
@@ -161,16 +152,9 @@ def _max_pool(share, input, output, taps, planes, H, W, H_out, W_out,
                 store_first(taps, at + j, best_tap, W_out - j)
 
 
-def max_pool2d_indices(
-    taps: np.ndarray,
-    input_shape: tuple[int, int, int, int],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> np.ndarray:
+def max_pool2d_indices(taps: np.ndarray, windows: Windows, input_shape: Shape4) -> np.ndarray:
     """The index h * W + w of each maximum in its input plane, int64."""
-    H_out, W_out = taps.shape[2:]
+    kernel_size, stride, padding, dilation, (H_out, W_out) = windows
     kh, kw = np.divmod(taps.astype(np.int64), kernel_size[1])
     h = np.arange(H_out)[:, None] * stride[0] - padding[0] + kh * dilation[0]
     w = np.arange(W_out) * stride[1] - padding[1] + kw * dilation[1]
@@ -178,16 +162,10 @@ def max_pool2d_indices(
 
 
 def max_pool2d_backward_reference(
-    grad_output: np.ndarray,
-    taps: np.ndarray,
-    input_shape: tuple[int, int, int, int],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
+    grad_output: np.ndarray, taps: np.ndarray, windows: Windows, input_shape: Shape4
 ) -> np.ndarray:
     """Adds each output's gradient to the pixel that was its maximum."""
-    indices = max_pool2d_indices(taps, input_shape, kernel_size, stride, padding, dilation)
+    indices = max_pool2d_indices(taps, windows, input_shape)
     has_pixel = taps >= 0
     return adaptive_max_pool2d_backward_reference(
         np.where(has_pixel, grad_output, 0), np.where(has_pixel, indices, 0), input_shape
@@ -196,23 +174,18 @@ def max_pool2d_backward_reference(
 
 @twin_of(max_pool2d_backward_reference)
 def max_pool2d_backward(
-    grad_output: np.ndarray,
-    taps: np.ndarray,
-    input_shape: tuple[int, int, int, int],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
+    grad_output: np.ndarray, taps: np.ndarray, windows: Windows, input_shape: Shape4
 ) -> np.ndarray:
     """Adds each output's gradient to the pixel that was its maximum."""
     N, C, H, W = input_shape
+    kernel_size, stride, padding, dilation, output_size = windows
     grad_input = memory.empty(input_shape, grad_output.dtype)
-    kh, kw = np.divmod(np.arange(kernel_size[0] * kernel_size[1]), kernel_size[1])
+    kh, kw = np.divmod(np.arange(math.prod(kernel_size)), kernel_size[1])
     tap_offsets = kh * dilation[0] * W + kw * dilation[1]
     shares = count_shares(N * C, (grad_input.size + grad_output.size) // 2)
     launch(
         _max_pool_backward, shares, flat(grad_output), flat(taps),
-        grad_input.reshape(-1), tap_offsets, N * C, H, W, *grad_output.shape[2:], *stride, *padding,
+        grad_input.reshape(-1), tap_offsets, N * C, H, W, *output_size, *stride, *padding,
     )  # fmt: skip
     return grad_input
 
@@ -234,43 +207,41 @@ def _max_pool_backward(
 
 
 def _taps_dtype(kernel_size: Pair) -> np.dtype:
-    return np.dtype(np.int8 if kernel_size[0] * kernel_size[1] <= 127 else np.int32)
+    return np.dtype(np.int8 if math.prod(kernel_size) <= 127 else np.int32)
 
 
 def adaptive_max_pool2d_forward_reference(
-    input: np.ndarray, output_size: Pair
+    input: np.ndarray, bounds: Bounds
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns (output, indices h * W + w of the maxima, int64)."""
-    N, C, H, W = input.shape
-    output = memory.empty((N, C, *output_size), input.dtype)
+    N, C, _, W = input.shape
+    top, bottom, left, right, sizes = bounds
+    output = memory.empty((N, C, *sizes.shape), input.dtype)
     indices = memory.empty(output.shape, np.dtype(np.int64))
-    rows, columns = adaptive_windows(H, output_size[0]), adaptive_windows(W, output_size[1])
-    for i, j in np.ndindex(*output_size):
-        window = input[:, :, rows[0][i] : rows[1][i], columns[0][j] : columns[1][j]]
+    for i, j in np.ndindex(*sizes.shape):
+        window = input[:, :, top[i] : bottom[i], left[j] : right[j]]
         kH, kW = window.shape[2:]
         window = window.reshape(N, C, kH * kW)
         best = window.argmax(axis=2)  # NumPy too takes NaN for the maximum, but the first one
         for n, c in np.argwhere(np.isnan(window).any(axis=2)):
             best[n, c] = np.flatnonzero(np.isnan(window[n, c]))[-1]
         output[:, :, i, j] = np.take_along_axis(window, best[:, :, None], axis=2)[:, :, 0]
-        indices[:, :, i, j] = (rows[0][i] + best // kW) * W + columns[0][j] + best % kW
+        indices[:, :, i, j] = (top[i] + best // kW) * W + left[j] + best % kW
     return output, indices
 
 
 @twin_of(adaptive_max_pool2d_forward_reference)
-def adaptive_max_pool2d_forward(
-    input: np.ndarray, output_size: Pair
-) -> tuple[np.ndarray, np.ndarray]:
+def adaptive_max_pool2d_forward(input: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
     """Returns (output, indices h * W + w of the maxima, int64)."""
     N, C, H, W = input.shape
-    output = np.empty((N, C, *output_size), input.dtype)
+    *edges, sizes = bounds
+    output = np.empty((N, C, *sizes.shape), input.dtype)
     indices = np.empty(output.shape, np.int64)
     if output.size > 0:
         shares = count_shares(N * C, max(input.size, output.size) // 2)
         launch(
-            _max_of_windows, shares, flat(input), output.reshape(-1),
-            indices.reshape(-1), *adaptive_windows(H, output_size[0]),
-            *adaptive_windows(W, output_size[1]), N * C, H, W,
+            _max_of_windows, shares, flat(input), output.reshape(-1), indices.reshape(-1), *edges,
+            N * C, H, W,
         )  # fmt: skip
     return output, indices
 
@@ -294,7 +265,7 @@ def _max_of_windows(share, input, output, indices, top, bottom, left, right, pla
 
 
 def adaptive_max_pool2d_backward_reference(
-    grad_output: np.ndarray, indices: np.ndarray, input_shape: tuple[int, int, int, int]
+    grad_output: np.ndarray, indices: np.ndarray, input_shape: Shape4
 ) -> np.ndarray:
     """Adds each output's gradient to the pixel whose index was recorded."""
     N, C, H, W = input_shape
@@ -308,7 +279,7 @@ def adaptive_max_pool2d_backward_reference(
 
 @twin_of(adaptive_max_pool2d_backward_reference)
 def adaptive_max_pool2d_backward(
-    grad_output: np.ndarray, indices: np.ndarray, input_shape: tuple[int, int, int, int]
+    grad_output: np.ndarray, indices: np.ndarray, input_shape: Shape4
 ) -> np.ndarray:
     """Adds each output's gradient to the pixel whose index was recorded."""
     N, C, H, W = input_shape

@@ -31,6 +31,7 @@ from tinyvision.kernels.vectors import (
     splat_scalar,
     store_vector,
     sum_lanes,
+    zeros,
 )
 
 # The sums must fit in the registers beside their operands, of which the compiler likes to load all
@@ -80,10 +81,9 @@ def _accumulate(builder, element, rows, columns, steps, load_operands):
         for j in range(columns):
             updated[i, j] = multiply_add(builder, element, a, b[j], sums[i, j])
     next_step = builder.add(step, _number(1))
-    zero = ir.Constant(vector, [0.0] * vector.count)
     for phi, first, then in [
         (step, _number(0), next_step),
-        *((sums[position], zero, updated[position]) for position in tile),
+        *((sums[position], zeros(element), updated[position]) for position in tile),
     ]:
         phi.add_incoming(first, before)
         phi.add_incoming(then, body)
@@ -213,10 +213,11 @@ def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
         store_vector(builder, element, builder.fadd(before, totals), rows_c[i])
 
 
-outer_max, outer_max_narrow = _make_outer_tile(MAX_ROWS, 2), _make_outer_tile(MAX_ROWS, 1)
-outer_4, outer_4_narrow = _make_outer_tile(4, MORE_COLUMNS), _make_outer_tile(4, 1)
-outer_2, outer_2_narrow = _make_outer_tile(2, 4), _make_outer_tile(2, 1)
-outer_1, outer_1_narrow = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
+# Their names tell how many rows they have, and `_1` that they have one vector, or one column, only.
+outer_max, outer_max_1 = _make_outer_tile(MAX_ROWS, 2), _make_outer_tile(MAX_ROWS, 1)
+outer_4, outer_4_1 = _make_outer_tile(4, MORE_COLUMNS), _make_outer_tile(4, 1)
+outer_2, outer_2_1 = _make_outer_tile(2, 4), _make_outer_tile(2, 1)
+outer_1, outer_1_1 = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
 
 
 @jit_part
@@ -237,37 +238,30 @@ def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, ro
         while v < vectors:
             cv, bv = ci + v * lanes, b + v * lanes
             wide = v + width <= vectors
+            tile = C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
             if height == MAX_ROWS and wide:
-                outer_max(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
+                outer_max(*tile)
             elif height == MAX_ROWS:
-                outer_max_narrow(
-                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
-                )
+                outer_max_1(*tile)
             elif height == 4 and wide:
-                outer_4(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
+                outer_4(*tile)
             elif height == 4:
-                outer_4_narrow(
-                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
-                )
+                outer_4_1(*tile)
             elif height == 2 and wide:
-                outer_2(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
+                outer_2(*tile)
             elif height == 2:
-                outer_2_narrow(
-                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
-                )
+                outer_2_1(*tile)
             elif wide:
-                outer_1(C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding)
+                outer_1(*tile)
             else:
-                outer_1_narrow(
-                    C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
-                )
+                outer_1_1(*tile)
             v += width if wide else 1
         i += height
 
 
-dot_4, dot_4_narrow = _make_dot_tile(4, DOT_COLUMNS), _make_dot_tile(4, 1)
-dot_2, dot_2_narrow = _make_dot_tile(2, DOT_COLUMNS), _make_dot_tile(2, 1)
-dot_1, dot_1_narrow = _make_dot_tile(1, DOT_COLUMNS), _make_dot_tile(1, 1)
+dot_4, dot_4_1 = _make_dot_tile(4, DOT_COLUMNS), _make_dot_tile(4, 1)
+dot_2, dot_2_1 = _make_dot_tile(2, DOT_COLUMNS), _make_dot_tile(2, 1)
+dot_1, dot_1_1 = _make_dot_tile(1, DOT_COLUMNS), _make_dot_tile(1, 1)
 
 
 @jit_part
@@ -279,24 +273,18 @@ def add_dot_products(C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, b_steps
         ai, ci, j = a + i * a_row, c + i * c_row, 0
         while j < b_columns.size:
             wide = j + DOT_COLUMNS <= b_columns.size
-            cj = ci + j
+            tile = C, ci + j, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
             if height == 4 and wide:
-                dot_4(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+                dot_4(*tile)
             elif height == 4:
-                dot_4_narrow(
-                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
-                )
+                dot_4_1(*tile)
             elif height == 2 and wide:
-                dot_2(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+                dot_2(*tile)
             elif height == 2:
-                dot_2_narrow(
-                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
-                )
+                dot_2_1(*tile)
             elif wide:
-                dot_1(C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps)
+                dot_1(*tile)
             else:
-                dot_1_narrow(
-                    C, cj, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
-                )
+                dot_1_1(*tile)
             j += DOT_COLUMNS if wide else 1
         i += height

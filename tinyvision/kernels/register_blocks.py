@@ -9,11 +9,12 @@ from tinyvision.kernels.vectors import (
     INT,
     Vector,
     element_pointer,
-    lane_numbers,
     lanes_below,
     llvm_vector,
     masked_load,
     masked_store,
+    transpose_lanes,
+    zeros,
 )
 
 
@@ -35,10 +36,10 @@ def load_rows(context, array, offset, places, first, count):
     def emit(context, builder, signature, arguments):
         array_value, offset, places_value, first, count = arguments
         mask = lanes_below(builder, llvm_vector(array.dtype), count)
-        zero = ir.Constant(llvm_vector(array.dtype), [0.0] * vector.lanes)
         pointers = _row_pointers(
             context, builder, array, array_value, offset, places, places_value, first, vector.lanes
         )
+        zero = zeros(array.dtype)
         rows = [masked_load(builder, array.dtype, pointer, mask, zero) for pointer in pointers]
         return context.make_tuple(builder, result, rows)
 
@@ -68,27 +69,10 @@ def store_rows(context, array, offset, places, first, block, rows, count):
 
 @intrinsic
 def transposed(context, block):
-    """The block whose row j is column j of the given one.
-
-    Shuffled like cards: from the first and the second half of the rows one each in turn, and of
-    these one number each in turn. That takes the first bit of a number's row to the end of its
-    column, and moves all other bits of the two up by one; so after as many times as a row has bits,
-    row and column have changed places.
-    """
+    """The block whose row j is column j of the given one."""
 
     def emit(context, builder, signature, arguments):
-        rows = cgutils.unpack_tuple(builder, arguments[0])
-        lanes, half = len(rows), len(rows) // 2
-        masks = [
-            lane_numbers([low + i // 2 + lanes * (i % 2) for i in range(lanes)])
-            for low in (0, half)
-        ]
-        for _ in range(lanes.bit_length() - 1):
-            rows = [
-                builder.shuffle_vector(rows[i], rows[half + i], mask)
-                for i in range(half)
-                for mask in masks
-            ]
+        rows = transpose_lanes(builder, cgutils.unpack_tuple(builder, arguments[0]))
         return context.make_tuple(builder, block, rows)
 
     return block(block), emit

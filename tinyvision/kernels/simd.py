@@ -8,7 +8,7 @@ that the lanes exist, or use `load_first` / `store_first`, which touch only the 
 
 Each word is a Numba `intrinsic`: given the types of the arguments it returns a signature and a
 function that emits LLVM code (vectors.py). Arrays are flat (1-d, C-contiguous) and of float32 or
-float64.
+float64; `store_first` can also store into one of integers, and `store_transposed` read from one.
 """
 
 from llvmlite import ir
@@ -98,8 +98,7 @@ def load_first(typing_context, array, offset, count):
         vector = llvm_vector(array.dtype)
         pointer = element_pointer(context, builder, array, *arguments[:2])
         mask = lanes_below(builder, vector, arguments[2])
-        zero = ir.Constant(vector, [0.0] * vector.count)
-        return masked_load(builder, array.dtype, pointer, mask, zero)
+        return masked_load(builder, array.dtype, pointer, mask, zeros(array.dtype))
 
     return Vector(array.dtype)(array, types.intp, types.intp), emit
 
@@ -253,54 +252,59 @@ def evens(typing_context, x, y):
     return x(x, y), emit
 
 
-@intrinsic
-def add(typing_context, x, y):
-    """x + y"""
+def _word(count, emit_lanes):
+    """The word that takes `count` vectors of one type, 1 to 3, to another of that type.
 
-    def emit(context, builder, signature, arguments):
-        return builder.fadd(*arguments)
+    emit_lanes: (builder, element type, *vectors) -> vector, which emits the code for it.
+    """
 
-    return x(x, y), emit
+    def word(x, *others):
+        def emit(context, builder, signature, arguments):
+            return emit_lanes(builder, x.element, *arguments)
 
+        return x(x, *others), emit
 
-@intrinsic
-def sub(typing_context, x, y):
-    """x - y"""
-
-    def emit(context, builder, signature, arguments):
-        return builder.fsub(*arguments)
-
-    return x(x, y), emit
-
-
-@intrinsic
-def mul(typing_context, x, y):
-    """x * y"""
-
-    def emit(context, builder, signature, arguments):
-        return builder.fmul(*arguments)
-
-    return x(x, y), emit
+    # Numba reads the number of arguments off the function.
+    by_count = {
+        1: lambda typing_context, x: word(x),
+        2: lambda typing_context, x, y: word(x, y),
+        3: lambda typing_context, x, y, z: word(x, y, z),
+    }
+    return intrinsic(by_count[count])
 
 
-@intrinsic
-def div(typing_context, x, y):
-    """x / y"""
+add = _word(2, lambda builder, _, x, y: builder.fadd(x, y))
+sub = _word(2, lambda builder, _, x, y: builder.fsub(x, y))
+mul = _word(2, lambda builder, _, x, y: builder.fmul(x, y))
+div = _word(2, lambda builder, _, x, y: builder.fdiv(x, y))
+# x * y + z
+fma = _word(3, multiply_add)
+# The greater, and the smaller, of x and y; y where one of them is not a number.
+maximum = _word(2, lambda builder, _, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+minimum = _word(2, lambda builder, _, x, y: builder.select(builder.fcmp_ordered("<", x, y), x, y))
+# x rounded to whole numbers.
+rint = _word(
+    1, lambda builder, element, x: call_llvm(builder, f"llvm.rint.{suffix(element)}", x.type, [x])
+)
+# 2^n for whole numbers n whose 2^n is a normal number, and 0 for the next smaller n.
+power_of_two = _word(
+    1,
+    lambda builder, element, n: make_power_of_two(
+        builder, element, whole_numbers(builder, element, n)
+    ),
+)
+# x * 2^n for whole numbers n, up to infinity and down to 0.
+times_power_of_two = _word(2, multiply_by_power_of_two)
 
-    def emit(context, builder, signature, arguments):
-        return builder.fdiv(*arguments)
 
-    return x(x, y), emit
-
-
-@intrinsic
-def fma(typing_context, x, y, z):
-    """x * y + z"""
-
-    def emit(context, builder, signature, arguments):
-        return multiply_add(builder, x.element, *arguments)
-
-    return x(x, y, z), emit
+def make_polynomial(coefficients):
+    """c[0] + c[1] * x + c[2] * x^2 + ... with the coefficients for the bits of x's type."""
+    return _word(
+        1,
+        lambda builder, element, x: evaluate_polynomial(
+            builder, element, coefficients[element.bitwidth], x
+        ),
+    )
 
 
 @intrinsic
@@ -313,58 +317,6 @@ def where_greater(typing_context, x, y, a, b):
         return builder.select(builder.or_(greater, builder.fcmp_unordered("uno", x, x)), a, b)
 
     return a(x, y, a, b), emit
-
-
-@intrinsic
-def maximum(typing_context, x, y):
-    """The greater of x and y; y where one of them is not a number."""
-
-    def emit(context, builder, signature, arguments):
-        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
-
-    return x(x, y), emit
-
-
-@intrinsic
-def minimum(typing_context, x, y):
-    """The smaller of x and y; y where one of them is not a number."""
-
-    def emit(context, builder, signature, arguments):
-        return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
-
-    return x(x, y), emit
-
-
-@intrinsic
-def power_of_two(typing_context, n):
-    """2^n for whole numbers n whose 2^n is a normal number, and 0 for the next smaller n."""
-
-    def emit(context, builder, signature, arguments):
-        integers = whole_numbers(builder, n.element, arguments[0])
-        return make_power_of_two(builder, n.element, integers)
-
-    return n(n), emit
-
-
-@intrinsic
-def times_power_of_two(typing_context, x, n):
-    """x * 2^n for whole numbers n, up to infinity and down to 0."""
-
-    def emit(context, builder, signature, arguments):
-        return multiply_by_power_of_two(builder, x.element, *arguments)
-
-    return x(x, n), emit
-
-
-@intrinsic
-def rint(typing_context, x):
-    """x rounded to whole numbers."""
-
-    def emit(context, builder, signature, arguments):
-        name = f"llvm.rint.{suffix(x.element)}"
-        return call_llvm(builder, name, arguments[0].type, arguments)
-
-    return x(x), emit
 
 
 @intrinsic
@@ -386,20 +338,6 @@ def largest(typing_context, x):
         return largest_lane(builder, arguments[0])
 
     return x.element(x), emit
-
-
-def make_polynomial(coefficients):
-    """c[0] + c[1] * x + c[2] * x^2 + ... with the coefficients for the bits of x's type."""
-
-    @intrinsic
-    def polynomial(typing_context, x):
-        def emit(context, builder, signature, arguments):
-            values = coefficients[x.element.bitwidth]
-            return evaluate_polynomial(builder, x.element, values, arguments[0])
-
-        return x(x), emit
-
-    return polynomial
 
 
 # Built from the vocabulary ---------------------------------------------------------------------

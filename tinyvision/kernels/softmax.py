@@ -205,10 +205,10 @@ def _softmax_backward(share, grad_output, y, grad_x, D, log):
         for d in range(0, D, lanes):
             g = load_part(grad_output, at + d, D - d)
             sums = add(sums, g) if log else fma(g, load_part(y, at + d, D - d), sums)
-        mean = splat(total(sums))
+        row_sum = splat(total(sums))
         for d in range(0, D, lanes):
             g, value = load_part(grad_output, at + d, D - d), load_part(y, at + d, D - d)
-            grad = sub(g, mul(exp(value), mean)) if log else mul(value, sub(g, mean))
+            grad = sub(g, mul(exp(value), row_sum)) if log else mul(value, sub(g, row_sum))
             store_part(grad_x, at + d, grad, D - d)
 
 

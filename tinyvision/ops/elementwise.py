@@ -1,8 +1,8 @@
 """Elementwise operations and their derivatives.
 
-Functions of one input are rows of a table: the function and, as PyTorch's derivative table has
-it, what multiplies the gradient. Functions of two inputs broadcast, so their gradients are
-summed back to the input's shape by `unbroadcast`.
+Functions of one input are rows of a table, functions of two of another: the function and, as
+PyTorch's derivative table has it, what multiplies the gradient. Functions of two inputs broadcast,
+so their gradients are summed back to the input's shape by `unbroadcast`.
 """
 
 from __future__ import annotations
@@ -162,81 +162,63 @@ class Clone(Op):
 # ------------------------------------------------------------------ two inputs, broadcast
 
 
-class Add(Op):
-    """y = a + b."""
+class BinaryRule(NamedTuple):
+    """One function of two inputs.
 
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    function: y = function(a, b).
+    gradient_a, gradient_b: (grad_output, a, b, y) -> gradient of a or b, not yet unbroadcast.
+    a_reads, b_reads: which of "a", "b", "y" these two read; only what is needed is kept for them.
+    """
+
+    function: Callable
+    gradient_a: Callable
+    gradient_b: Callable
+    a_reads: str = ""
+    b_reads: str = ""
+
+
+class Binary(Op):
+    """y = rule.function(a, b), broadcast."""
+
+    rule: BinaryRule
+
+    @classmethod
+    def forward(cls, ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        function, _, _, a_reads, b_reads = cls.rule
         ctx.shapes = a.shape, b.shape
-        return a + b
+        y = function(a, b)
+        if b_reads:  # else neither reads any
+            edge_a, edge_b = ctx.edges  # ctx.needs_input_grad, which takes longer
+            read = (a_reads if edge_a else "") + (b_reads if edge_b else "")
+            ctx.save_for_backward(
+                a if "a" in read else None, b if "b" in read else None, y if "y" in read else None
+            )
+        return y
 
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        need_a, need_b = ctx.needs_input_grad
+    @classmethod
+    def backward(cls, ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
+        _, gradient_a, gradient_b, _, b_reads = cls.rule
+        edge_a, edge_b = ctx.edges
         shape_a, shape_b = ctx.shapes
+        kept = ctx.saved if b_reads else (None, None, None)
         return (
-            unbroadcast(grad_output, shape_a) if need_a else None,
-            unbroadcast(grad_output, shape_b) if need_b else None,
+            unbroadcast(gradient_a(grad_output, *kept), shape_a) if edge_a else None,
+            unbroadcast(gradient_b(grad_output, *kept), shape_b) if edge_b else None,
         )
 
 
-class Sub(Op):
-    """y = a - b."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        ctx.shapes = a.shape, b.shape
-        return a - b
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        need_a, need_b = ctx.needs_input_grad
-        shape_a, shape_b = ctx.shapes
-        return (
-            unbroadcast(grad_output, shape_a) if need_a else None,
-            unbroadcast(-grad_output, shape_b) if need_b else None,
-        )
+def _binary(name: str, *rule: Any) -> type[Op]:
+    """An Op of its own, so that recording an addition need not be told that it is one."""
+    return type(name, (Binary,), {"rule": BinaryRule(*rule)})
 
 
-class Mul(Op):
-    """y = a * b. Each input is kept only for the other's gradient."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        need_a, need_b = ctx.needs_input_grad
-        ctx.shapes = a.shape, b.shape
-        ctx.save_for_backward(a if need_b else None, b if need_a else None)
-        return a * b
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        need_a, need_b = ctx.needs_input_grad
-        (a, b), (shape_a, shape_b) = ctx.saved, ctx.shapes
-        return (
-            unbroadcast(grad_output * b, shape_a) if need_a else None,
-            unbroadcast(grad_output * a, shape_b) if need_b else None,
-        )
+# As for one input: NumPy warns at x / 0 and the like, PyTorch does not.
+_quiet = np.errstate(all="ignore")
 
 
-class Div(Op):
-    """y = a / b."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        need_b = ctx.needs_input_grad[1]
-        ctx.shapes = a.shape, b.shape
-        ctx.save_for_backward(a if need_b else None, b)
-        with np.errstate(all="ignore"):
-            return np.asarray(a / b)
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        need_a, need_b = ctx.needs_input_grad
-        (a, b), (shape_a, shape_b) = ctx.saved, ctx.shapes
-        return (
-            unbroadcast(grad_output / b, shape_a) if need_a else None,
-            unbroadcast(-grad_output * (a / b) / b, shape_b) if need_b else None,
-        )
+@_quiet
+def _pow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.asarray(_integer_power(a, b) if a.dtype.kind in "iu" else a**b)
 
 
 def _integer_power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -246,62 +228,37 @@ def _integer_power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(b < 0, reciprocal, a ** np.maximum(b, 0))
 
 
-class Pow(Op):
-    """y = a ** b: dL/da = g b a^(b-1), dL/db = g a^b log(a), both 0 where the factor b or a is."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            y = np.asarray(_integer_power(a, b) if a.dtype.kind in "iu" else a**b)
-        ctx.save_for_backward(a, b, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        need_a, need_b = ctx.needs_input_grad
-        a, b, y = ctx.saved
-        grad_a = grad_b = None
-        if need_a:
-            slope = np.where(b == 0, 0, b * a ** (b - 1))
-            grad_a = unbroadcast(grad_output * slope, a.shape)
-        if need_b:
-            slope = np.where((a == 0) & (b >= 0), 0, y * np.log(a))
-            grad_b = unbroadcast(grad_output * slope, b.shape)
-        return grad_a, grad_b
+def _over_squares(g: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """g / (a^2 + b^2), and 0 where a and b are."""
+    return np.where((a == 0) & (b == 0), 0, g / (a * a + b * b))
 
 
-class Remainder(Op):
-    """y = a - b floor(a / b), with the sign of b as in Python: dL/da = g, dL/db = -g floor(a/b)."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        ctx.save_for_backward(a, b)
-        with np.errstate(all="ignore"):
-            return np.asarray(np.remainder(a, b))
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        a, b = ctx.saved
-        return (
-            unbroadcast(grad_output, a.shape),
-            unbroadcast(-grad_output * np.floor_divide(a, b), b.shape),
-        )
-
-
-class Atan2(Op):
-    """y = angle of the point (b, a): dL/da = g b / (a^2 + b^2), dL/db = -g a / (a^2 + b^2)."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        ctx.save_for_backward(a, b)
-        return np.arctan2(a, b)
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        a, b = ctx.saved
-        scaled = grad_output / (a * a + b * b)
-        scaled = np.where((a == 0) & (b == 0), 0, scaled)
-        return unbroadcast(scaled * b, a.shape), unbroadcast(scaled * -a, b.shape)
+# fmt: off
+Add = _binary("Add", np.add, lambda g, a, b, y: g, lambda g, a, b, y: g)
+Sub = _binary("Sub", np.subtract, lambda g, a, b, y: g, lambda g, a, b, y: -g)
+Mul = _binary("Mul", np.multiply, lambda g, a, b, y: g * b, lambda g, a, b, y: g * a, "b", "a")
+Div = _binary(
+    "Div", _quiet(np.divide),
+    lambda g, a, b, y: g / b,
+    lambda g, a, b, y: -g * (a / b) / b, "b", "ab",
+)
+# The gradients are 0 where their factor b or a is. That of a does not read y, but PyTorch keeps it.
+Pow = _binary(
+    "Pow", _pow,
+    lambda g, a, b, y: g * np.where(b == 0, 0, b * a ** (b - 1)),
+    lambda g, a, b, y: g * np.where((a == 0) & (b >= 0), 0, y * np.log(a)), "aby", "aby",
+)
+Remainder = _binary(  # a - b floor(a / b), with the sign of b as in Python
+    "Remainder", _quiet(np.remainder),
+    lambda g, a, b, y: g,
+    lambda g, a, b, y: -g * np.floor_divide(a, b), "", "ab",
+)
+Atan2 = _binary(  # the angle of the point (b, a)
+    "Atan2", np.arctan2,
+    lambda g, a, b, y: _over_squares(g, a, b) * b,
+    lambda g, a, b, y: _over_squares(g, a, b) * -a, "ab", "ab",
+)
+# fmt: on
 
 
 class Extremum(Op):

@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyvision.engine.op import Node, Op
-
-Pair = tuple[int, int]
-
+from tinyvision.kernels.windows import Pair, Windows
 
 # ------------------------------------------------------------------ interpolate
 
@@ -81,16 +79,6 @@ class Interpolate(Op):
 # ------------------------------------------------------------------ unfold and fold
 
 
-class Windows(NamedTuple):
-    """How a window slides over an image, and how often it fits."""
-
-    kernel_size: Pair
-    dilation: Pair
-    padding: Pair
-    stride: Pair
-    output_size: Pair
-
-
 class Unfold(Op):
     """y[n, :, l] = all values in window l of image n, those of one channel following each other.
 
@@ -151,7 +139,7 @@ def _pad(x: np.ndarray, padding: Pair) -> np.ndarray:
 
 def _taps(padded: np.ndarray, windows: Windows) -> Iterator[tuple[Pair, np.ndarray]]:
     """For each place in the window, the pixels that lie there, one per window: a view."""
-    kernel_size, (dH, dW), _, (sH, sW), (H_out, W_out) = windows
+    kernel_size, (sH, sW), _, (dH, dW), (H_out, W_out) = windows
     for kh, kw in np.ndindex(kernel_size):
         top, left = kh * dH, kw * dW
         rows = slice(top, top + sH * (H_out - 1) + 1, sH)

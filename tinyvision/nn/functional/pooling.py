@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyvision.checks import as_int
+from tinyvision.kernels.windows import Pair, Windows, grid_bounds, window_bounds
 from tinyvision.nn.functional.arguments import check_bool, check_image, size_pair
 from tinyvision.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.tensor import Tensor
 
 Size = int | Sequence[int]
-Pair = tuple[int, int]
 
 
 def max_pool2d(
@@ -36,17 +36,8 @@ def max_pool2d(
     check_bool("max_pool2d", "ceil_mode", ceil_mode)
     kernel, stride, padding = _window("max_pool2d", kernel_size, stride, padding)
     dilation = size_pair("max_pool2d", "dilation", dilation)
-    size = _output_size("max_pool2d", input, kernel, stride, padding, dilation, ceil_mode)
-    return _on_batch(
-        MaxPool2d,
-        input,
-        kernel_size=kernel,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        output_size=size,
-        return_indices=bool(return_indices),
-    )
+    windows = _windows("max_pool2d", input, kernel, stride, padding, dilation, ceil_mode)
+    return _on_batch(MaxPool2d, input, windows=windows, return_indices=bool(return_indices))
 
 
 def avg_pool2d(
@@ -72,17 +63,9 @@ def avg_pool2d(
     kernel, stride, padding = _window("avg_pool2d", kernel_size, stride, padding)
     if divisor_override is not None and as_int(divisor_override, "avg_pool2d", "divisor") == 0:
         raise RuntimeError("avg_pool2d: divisor_override must be not zero")
-    size = _output_size("avg_pool2d", input, kernel, stride, padding, (1, 1), ceil_mode)
-    return _on_batch(
-        AvgPool2d,
-        input,
-        kernel_size=kernel,
-        stride=stride,
-        padding=padding,
-        output_size=size,
-        count_include_pad=count_include_pad,
-        divisor_override=divisor_override,
-    )
+    windows = _windows("avg_pool2d", input, kernel, stride, padding, (1, 1), ceil_mode)
+    bounds = window_bounds(input.shape[-2:], windows, count_include_pad, divisor_override)
+    return _on_batch(AvgPool2d, input, bounds=bounds)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
@@ -93,7 +76,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     size = _grid_size("adaptive_avg_pool2d", input, output_size)
-    return _on_batch(AdaptiveAvgPool2d, input, output_size=size)
+    return _on_batch(AdaptiveAvgPool2d, input, bounds=grid_bounds(input.shape[-2:], size))
 
 
 def adaptive_max_pool2d(
@@ -107,9 +90,8 @@ def adaptive_max_pool2d(
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     size = _grid_size("adaptive_max_pool2d", input, output_size)
-    return _on_batch(
-        AdaptiveMaxPool2d, input, output_size=size, return_indices=bool(return_indices)
-    )
+    bounds = grid_bounds(input.shape[-2:], size)
+    return _on_batch(AdaptiveMaxPool2d, input, bounds=bounds, return_indices=bool(return_indices))
 
 
 def _on_batch(op: Any, input: Tensor, **params: Any) -> Any:
@@ -135,7 +117,7 @@ def _window(name: str, kernel_size: Size, stride: Any, padding: Size) -> tuple[P
     return kernel, steps, border
 
 
-def _output_size(
+def _windows(
     name: str,
     input: Tensor,
     kernel: Pair,
@@ -143,8 +125,8 @@ def _output_size(
     padding: Pair,
     dilation: Pair,
     ceil_mode: bool,
-) -> Pair:
-    """How many windows there are down and across.
+) -> Windows:
+    """How a window slides over the input.
 
     Raises: RuntimeError if there are none.
     """
@@ -157,7 +139,7 @@ def _output_size(
             f"{name}: Output size is too small: input {input.shape} with kernel_size={kernel}, "
             f"stride={stride}, padding={padding}, dilation={dilation} gives {(H_out, W_out)}"
         )
-    return H_out, W_out
+    return Windows(kernel, stride, padding, dilation, (H_out, W_out))
 
 
 def _count_windows(

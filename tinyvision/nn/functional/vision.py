@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision.checks import as_int
+from tinyvision.kernels.windows import Windows
 from tinyvision.nn.functional.arguments import (
     as_number,
     check_bool,
@@ -22,7 +23,6 @@ from tinyvision.ops.vision import (
     Interpolate,
     Places,
     Unfold,
-    Windows,
     linear_places,
     nearest_places,
 )
@@ -207,7 +207,7 @@ def _windows(
             f"padding={padding} has no room for a window"
         )
     output_size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
-    return Windows(kernel_size, dilation, padding, stride, output_size)
+    return Windows(kernel_size, stride, padding, dilation, output_size)
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
