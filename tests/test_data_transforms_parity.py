@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinyvision.creation import from_numpy
@@ -14,8 +14,14 @@ pytestmark = pytest.mark.parity
 SIDES = st.integers(1, 40)
 
 
+def _skip_pytorchs_bug(W, size, antialias):
+    """Where a width is 1, PyTorch 2.13 does not interpolate rows if it is to antialias."""
+    assume(not antialias or min(W, size[1]) > 1)
+
+
 @given(H=SIDES, W=SIDES, size=st.tuples(SIDES, SIDES), antialias=st.booleans())
 def test_resize_bilinear_is_pytorchs(H, W, size, antialias):
+    _skip_pytorchs_bug(W, size, antialias)
     images = np.random.default_rng(H).random((2, 3, H, W))
     out = Resize(size, antialias=antialias)(from_numpy(images)).numpy()
     expected = torch.nn.functional.interpolate(
@@ -26,6 +32,7 @@ def test_resize_bilinear_is_pytorchs(H, W, size, antialias):
 
 @given(H=SIDES, W=SIDES, size=st.tuples(SIDES, SIDES), antialias=st.booleans())
 def test_resize_of_integers_is_torchvisions(H, W, size, antialias):
+    _skip_pytorchs_bug(W, size, antialias)
     images = np.random.default_rng(H).integers(0, 256, (2, 3, H, W)).astype(np.uint8)
     out = Resize(size, antialias=antialias)(from_numpy(images)).numpy()
     expected = torch.nn.functional.interpolate(
