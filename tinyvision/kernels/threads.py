@@ -62,7 +62,8 @@ def get_num_threads() -> int:
 def count_shares(items: int, nanoseconds: int) -> int:
     """Into how many shares to split a job of so many items, which takes one thread about so long.
 
-    One per thread; but no share that is done as fast as it is handed over.
+    One per thread; but no share that is done as fast as it is handed over. Callers estimate the
+    time from what there is to compute and how much of that a core was measured to do in 1 ns.
     """
     shares = min(_num_threads, items, nanoseconds // HAND_OVER)
     if shares <= 1:

@@ -202,8 +202,7 @@ def local_response_norm(
     check_tensor("local_response_norm", "input", input)
     if input.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim})")
-    if not input.is_floating_point():
-        raise NotImplementedError(f"local_response_norm: {input.dtype} is not supported")
+    check_float("local_response_norm", input)
     if input.numel() == 0:
         return input
     before_and_after = size // 2, (size - 1) // 2
