@@ -480,3 +480,12 @@ def test_detect_anomaly_is_silent_where_gradients_are_finite():
     with tv.autograd.detect_anomaly():
         x.sqrt().backward()
     assert x.grad.item() == 0.5
+
+
+def test_the_graph_can_be_walked_from_a_result():
+    x, y = tv.ones(2, requires_grad=True), tv.ones(2)
+    product = x * y
+    total = product.sum()
+    assert total.grad_fn.next_functions == ((product.grad_fn, 0),)
+    assert product.grad_fn.next_functions[0][0] is x
+    assert product.grad_fn.next_functions[1] == (None, 0)

@@ -69,6 +69,11 @@ class Node:
         """A bool per input; backward may return None where it is False."""
         return tuple([edge is not None for edge in self.edges])
 
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The edges for whoever walks the graph; a leaf stands for PyTorch's AccumulateGrad."""
+        return tuple([(None, 0) if edge is None else edge for edge in self.edges])
+
     def name(self) -> str:
         """The name PyTorch would print, such as `MulBackward0`."""
         return f"{self.op_name or self.op.__name__}Backward0"
