@@ -63,10 +63,8 @@ def _named_after(dtype: np.dtype) -> Callable[..., Tensor]:
     """The constructor that Tensor is for float32, for another dtype."""
 
     def constructor(*data: Any) -> Tensor:
-        return Tensor(*data).to(dtype) if not data or isinstance(data[0], int) else _of(*data)
-
-    def _of(data: Any) -> Tensor:
-        return tensor(data, dtype=dtype)
+        are_sizes = not data or isinstance(data[0], int)
+        return Tensor(*data).to(dtype) if are_sizes else tensor(*data, dtype=dtype)
 
     return constructor
 

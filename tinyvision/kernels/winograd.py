@@ -37,7 +37,7 @@ algorithms for convolutional neural networks", arXiv:1509.09308.
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.conv_plan import Shape
+from tinyvision.kernels.conv_plan import Pair, Shape
 from tinyvision.kernels.jit import flat, twin_of
 from tinyvision.kernels.threads import count_shares, get_num_threads, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
@@ -61,8 +61,6 @@ from tinyvision.kernels.winograd_transforms import (
     Matrix,
     transposed,
 )
-
-Pair = tuple[int, int]
 
 
 def winograd_forward_reference(
