@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as hnp
 import tinyvision as tv
 from tinyvision.autograd import gradcheck
 from tinyvision.engine.op import Node
-from tinyvision.ops.matmul import Einsum, Linear, MatMul, parse_einsum
+from tinyvision.ops.einsum import Einsum, parse_einsum
+from tinyvision.ops.matmul import Linear, MatMul
 
 sizes = st.integers(1, 3)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinyvision.checks import broadcast_shape, normalize_dim
 from tinyvision.dtypes import result_type
 from tinyvision.functions.wrapping import refuse_out
-from tinyvision.ops.matmul import Einsum
+from tinyvision.ops.einsum import Einsum
 from tinyvision.ops.shape import Cat, Stack
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor, with_numpy_names

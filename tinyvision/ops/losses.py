@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
-from tinyvision.ops.reductions import from_rows, rows_along
+from tinyvision.ops.softmax import from_rows, rows_along
 
 
 class CrossEntropy(Op):

@@ -1,8 +1,8 @@
-"""Reductions, running sums, order statistics and softmax, with their derivatives.
+"""Reductions, running sums and order statistics, with their derivatives.
 
 A reduction maps many values to one, so its gradient is one number per group, brought back to the
-input's shape (`_restore`) and weighted by how much each value contributed. `dims` are NumPy axes
-counted from the front; for a zero-dimensional input there are none.
+input's shape (`restore_dims`) and weighted by how much each value contributed. `dims` are NumPy
+axes counted from the front; for a zero-dimensional input there are none.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
 
 Dims = tuple[int, ...]
 
 # Infinite values and NaN are results like any others, as in PyTorch; NumPy would warn of them.
-_quietly = np.errstate(all="ignore")
+quietly = np.errstate(all="ignore")
 
 # From this many rows on, `sum_over` folds them; below, the second pass costs more than it saves.
 _FOLD_ROWS = 512
 
 
-@_quietly
+@quietly
 def sum_over(x: np.ndarray, dims: Dims, keepdim: bool = False) -> np.ndarray:
     """The sum over `dims`, in the dtype of x.
 
@@ -45,14 +44,14 @@ def sum_over(x: np.ndarray, dims: Dims, keepdim: bool = False) -> np.ndarray:
     return total.reshape((1,) * lead * keepdim + x.shape[lead:])
 
 
-def _restore(reduced: np.ndarray, shape: tuple[int, ...], dims: Dims) -> np.ndarray:
+def restore_dims(reduced: np.ndarray, shape: tuple[int, ...], dims: Dims) -> np.ndarray:
     """A reduction's result with size 1 at every reduced dim, ready to broadcast to `shape`."""
     return reduced.reshape([1 if i in dims else n for i, n in enumerate(shape)])
 
 
 def _spread(reduced: np.ndarray, shape: tuple[int, ...], dims: Dims) -> np.ndarray:
     """Each result at all places that were reduced to it, as a view that repeats it."""
-    kept = _restore(reduced, shape, dims)
+    kept = restore_dims(reduced, shape, dims)
     return kept if kept.shape == shape else np.broadcast_to(kept, shape)
 
 
@@ -81,7 +80,7 @@ class Mean(Op):
     """y = sum of x over dims / n: dL/dx = g / n."""
 
     @staticmethod
-    @_quietly
+    @quietly
     def forward(ctx: Node, x: np.ndarray, *, dims: Dims, keepdim: bool = False) -> np.ndarray:
         ctx.shape, ctx.dims = x.shape, dims
         return np.asarray(sum_over(x, dims, keepdim) / _count(x.shape, dims))
@@ -99,19 +98,19 @@ class Prod(Op):
     """
 
     @staticmethod
-    @_quietly
+    @quietly
     def forward(ctx: Node, x: np.ndarray, *, dim: int | None, keepdim: bool = False) -> np.ndarray:
         ctx.dim = dim
         ctx.save_for_backward(x)
         return np.asarray(x.prod(axis=dim, dtype=x.dtype, keepdims=keepdim))
 
     @staticmethod
-    @_quietly
+    @quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         (x,) = ctx.saved
         if ctx.dim is None:
             return (grad_output.reshape(-1) * _product_of_others(x.reshape(-1), 0)).reshape(x.shape)
-        return _restore(grad_output, x.shape, (ctx.dim,)) * _product_of_others(x, ctx.dim)
+        return restore_dims(grad_output, x.shape, (ctx.dim,)) * _product_of_others(x, ctx.dim)
 
 
 def _product_of_others(x: np.ndarray, dim: int) -> np.ndarray:
@@ -130,7 +129,7 @@ class Var(Op):
     """
 
     @staticmethod
-    @_quietly
+    @quietly
     def forward(
         ctx: Node, x: np.ndarray, *, dims: Dims, correction: float, keepdim: bool, root: bool
     ) -> np.ndarray:
@@ -143,14 +142,14 @@ class Var(Op):
         return y
 
     @staticmethod
-    @_quietly
+    @quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         x, y = ctx.saved
         if ctx.root:
             slope = np.where(y == 0, 0, grad_output / (y * ctx.divisor))
         else:
             slope = np.divide(2 * grad_output, ctx.divisor)
-        return _restore(slope, x.shape, ctx.dims) * _centered(x, ctx.dims)
+        return restore_dims(slope, x.shape, ctx.dims) * _centered(x, ctx.dims)
 
 
 def _centered(x: np.ndarray, dims: Dims) -> np.ndarray:
@@ -161,13 +160,13 @@ class Cumsum(Op):
     """y_i = x_0 + ... + x_i along `dim`: dL/dx_i = g_i + g_(i+1) + ..., a sum from the end."""
 
     @staticmethod
-    @_quietly
+    @quietly
     def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
         ctx.dim = dim
         return np.cumsum(np.atleast_1d(x), axis=dim, dtype=x.dtype).reshape(x.shape)
 
     @staticmethod
-    @_quietly
+    @quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         backwards = np.flip(np.atleast_1d(grad_output), ctx.dim)
         return np.flip(np.cumsum(backwards, axis=ctx.dim), ctx.dim).reshape(grad_output.shape)
@@ -181,7 +180,7 @@ class Cumprod(Op):
     """
 
     @staticmethod
-    @_quietly
+    @quietly
     def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
         ctx.dim = dim
         y = np.cumprod(np.atleast_1d(x), axis=dim, dtype=x.dtype).reshape(x.shape)
@@ -189,7 +188,7 @@ class Cumprod(Op):
         return y
 
     @staticmethod
-    @_quietly
+    @quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         x, y, g = (np.moveaxis(np.atleast_1d(a), ctx.dim, 0) for a in (*ctx.saved, grad_output))
         rest = np.array(g)  # r_k
@@ -207,7 +206,7 @@ class Norm(Op):
     """
 
     @staticmethod
-    @_quietly
+    @quietly
     def forward(
         ctx: Node, x: np.ndarray, *, p: float, dims: Dims, keepdim: bool = False
     ) -> np.ndarray:
@@ -217,14 +216,14 @@ class Norm(Op):
         return y
 
     @staticmethod
-    @_quietly
+    @quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
         (x, y), p, dims = ctx.saved, ctx.p, ctx.dims
         if p == 0:
             return np.zeros_like(x)
         if math.isinf(p):
             return _share_among_ties(grad_output, np.abs(x), y, dims) * np.sign(x)
-        y, grad = _restore(y, x.shape, dims), _restore(grad_output, x.shape, dims)
+        y, grad = restore_dims(y, x.shape, dims), restore_dims(grad_output, x.shape, dims)
         slope = x / y if p == 2 else np.sign(x) * (np.abs(x) / y) ** (p - 1)
         return np.where(x == 0, 0, grad * slope)
 
@@ -291,7 +290,7 @@ def _median(x: np.ndarray) -> Any:
 
 def _share_among_ties(grad: np.ndarray, x: np.ndarray, y: np.ndarray, dims: Dims) -> np.ndarray:
     """`grad` divided evenly among the values of x that equal y, the result of its group."""
-    y, grad = _restore(y, x.shape, dims), _restore(grad, x.shape, dims)
+    y, grad = restore_dims(y, x.shape, dims), restore_dims(grad, x.shape, dims)
     tied = (x == y) | (np.isnan(x) & np.isnan(y))
     count = np.add.reduce(tied, axis=dims, dtype=x.dtype, keepdims=True)
     return np.where(tied, grad / np.maximum(count, 1), 0)
@@ -350,72 +349,3 @@ def place_of_median(x: np.ndarray, dim: int) -> np.ndarray:
     is_nan = np.isnan(x)
     first_nan = is_nan.argmax(axis=dim, keepdims=True)
     return np.where(is_nan.any(axis=dim, keepdims=True), first_nan, place)
-
-
-# ------------------------------------------------------------------ exponentials
-
-
-class LogSumExp(Op):
-    """y = log(sum over dims of e^x) = m + log(sum of e^(x - m)), m = max x so that none overflows.
-
-    dL/dx = g e^(x - y), the softmax; as in PyTorch, NaN where y is infinite.
-    """
-
-    @staticmethod
-    @_quietly
-    def forward(ctx: Node, x: np.ndarray, *, dims: Dims, keepdim: bool = False) -> np.ndarray:
-        ctx.dims = dims
-        m = np.maximum.reduce(x, axis=dims, keepdims=True, initial=-np.inf)
-        m = np.where(np.isinf(m), 0, m)  # -inf - -inf would be NaN
-        y = np.asarray(np.log(sum_over(np.exp(x - m), dims, keepdim=True)) + m)
-        y = y if keepdim else y.squeeze(dims)
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    @_quietly
-    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        x, y = ctx.saved
-        softmax = np.exp(x - _restore(y, x.shape, ctx.dims))
-        return _restore(grad_output, x.shape, ctx.dims) * softmax
-
-
-class Softmax(Op):
-    """y = e^(x - m) / sum of e^(x - m) along `dim`, m = max x: dL/dx = y (g - sum of g y).
-
-    With `log`, y = x - m - log(sum of e^(x - m)): dL/dx = g - e^y (sum of g).
-    """
-
-    @staticmethod
-    def forward(ctx: Node, x: np.ndarray, *, dim: int, log: bool = False) -> np.ndarray:
-        ctx.op_name, ctx.dim, ctx.log = "LogSoftmax" if log else "Softmax", dim, log
-        rows = kernels.softmax_forward(rows_along(x, dim), log)
-        y = from_rows(rows, x.shape, dim)
-        ctx.save_for_backward(y)  # not the rows: a change to y would go unnoticed
-        return y
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        (y,) = ctx.saved
-        dim = ctx.dim
-        grad = kernels.softmax_backward(rows_along(grad_output, dim), rows_along(y, dim), ctx.log)
-        return from_rows(grad, grad_output.shape, ctx.dim)
-
-
-def rows_along(x: np.ndarray, dim: int) -> np.ndarray:
-    """All stretches along one dim as rows: (..., n, ...) -> (M, n)."""
-    if x.ndim == 0:
-        return x.reshape(1, 1)
-    n = x.shape[dim]
-    # Not reshape(-1, n): NumPy cannot infer M where n is 0.
-    if dim % x.ndim != x.ndim - 1:
-        x = np.moveaxis(x, dim, -1)
-    return x.reshape(x.size // n if n else 0, n)
-
-
-def from_rows(rows: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:
-    """The array of that shape of which rows_along made the rows."""
-    if len(shape) == 0 or dim % len(shape) == len(shape) - 1:
-        return rows.reshape(shape)
-    n, others = shape[dim], np.delete(shape, dim)
-    return np.ascontiguousarray(np.moveaxis(rows.reshape(*others, n), -1, dim))

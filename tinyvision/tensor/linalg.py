@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.checks import as_int, normalize_dim
+from tinyvision.ops.diagonal import Diagonal, DiagonalMatrix, Triangle
 from tinyvision.ops.elementwise import Clone, Mul
-from tinyvision.ops.matmul import Diagonal, DiagonalMatrix, MatMul, Triangle, check_matmul
+from tinyvision.ops.matmul import MatMul, check_matmul
 from tinyvision.ops.shape import Permute, Reshape
 from tinyvision.tensor.base import TensorBase, check_tensor
 

@@ -12,6 +12,7 @@ from tinyvision.checks import as_int, normalize_dim, normalize_dims
 from tinyvision.dtypes import TORCH_NAMES, as_dtype, bool_, int64, uint8
 from tinyvision.ops import reductions as ops
 from tinyvision.ops.elementwise import Extremum
+from tinyvision.ops.softmax import LogSumExp, Softmax
 from tinyvision.tensor.base import TensorBase
 
 Dims = int | Sequence[int] | None
@@ -306,17 +307,17 @@ class Reductions(TensorBase):
         if dim is None:
             raise TypeError("logsumexp: dim must be an int or ints, not None")
         dims = normalize_dims(dim, self._data.ndim, "logsumexp")
-        return ops.LogSumExp.apply(self._as_float(), dims=dims, keepdim=keepdim)
+        return LogSumExp.apply(self._as_float(), dims=dims, keepdim=keepdim)
 
     def softmax(self, dim: int, dtype: Any = None) -> Self:
         """e^x / (sum of e^x) along `dim`: positive values that add up to 1."""
         dim, dtype = self._softmax_arguments("softmax", dim, dtype)
-        return ops.Softmax.apply(self._to_dtype(dtype), dim=dim)
+        return Softmax.apply(self._to_dtype(dtype), dim=dim)
 
     def log_softmax(self, dim: int, dtype: Any = None) -> Self:
         """log(softmax(x)) along `dim`, accurate also where softmax is close to 0."""
         dim, dtype = self._softmax_arguments("log_softmax", dim, dtype)
-        return ops.Softmax.apply(self._to_dtype(dtype), dim=dim, log=True)
+        return Softmax.apply(self._to_dtype(dtype), dim=dim, log=True)
 
     def _softmax_arguments(self, name: str, dim: Any, dtype: Any) -> tuple[int, np.dtype]:
         dtype = self._data.dtype if dtype is None else as_dtype(dtype)
