@@ -19,7 +19,7 @@ SMOOTH = {
     "tan": (-1, 1), "asin": (-0.8, 0.8), "acos": (-0.8, 0.8), "atan": (-2, 2), "sinh": (-2, 2),
     "cosh": (-2, 2), "tanh": (-2, 2), "sigmoid": (-3, 3), "erf": (-2, 2),
     "sign": (0.2, 2), "floor": (0.1, 0.9), "ceil": (0.1, 0.9), "round": (0.1, 0.4),
-    "trunc": (0.1, 0.9),
+    "trunc": (0.1, 0.9), "logit": (0.1, 0.9),
 }  # fmt: skip
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)

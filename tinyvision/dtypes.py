@@ -6,7 +6,7 @@ differ: NumPy lets int64 + float32 grow to float64; PyTorch keeps the float type
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,31 +21,16 @@ int8 = np.dtype(np.int8)
 uint8 = np.dtype(np.uint8)
 bool_ = np.dtype(np.bool_)
 
-SUPPORTED = (float32, float64, int64, int32, int16, int8, uint8, bool_)
-
-# PyTorch's names, for error messages that a search engine knows.
+# PyTorch's names, for error messages that a search engine knows; the second are for products.
 TORCH_NAMES = {
-    float32: "Float",
-    float64: "Double",
-    int64: "Long",
-    int32: "Int",
-    int16: "Short",
-    int8: "Char",
-    uint8: "Byte",
-    bool_: "Bool",
-}
-
-# The names that PyTorch's messages about products use.
+    float32: "Float", float64: "Double", int64: "Long", int32: "Int", int16: "Short", int8: "Char",
+    uint8: "Byte", bool_: "Bool",
+}  # fmt: skip
 C_NAMES = {
-    float32: "float",
-    float64: "double",
-    int64: "long int",
-    int32: "int",
-    int16: "short int",
-    int8: "signed char",
-    uint8: "unsigned char",
-    bool_: "bool",
-}
+    float32: "float", float64: "double", int64: "long int", int32: "int", int16: "short int",
+    int8: "signed char", uint8: "unsigned char", bool_: "bool",
+}  # fmt: skip
+SUPPORTED = tuple(TORCH_NAMES)
 
 # A category absorbs all lower ones: bool < integer < float.
 _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
@@ -92,43 +77,45 @@ def is_floating_point(dtype: np.dtype) -> bool:
     return dtype.kind == "f"
 
 
+def require_kind(name: str, dtype: np.dtype, kinds: str) -> None:
+    """Raise NotImplementedError unless NumPy's letter for the kind of `dtype` is in `kinds`.
+
+    kinds: "f" for floats, "iuf" for all but bools, "biu" for all but floats.
+    """
+    if dtype.kind not in kinds:
+        raise NotImplementedError(f"{name} is not implemented for {TORCH_NAMES[dtype]!r}")
+
+
 def scalar_dtype(value: Any) -> np.dtype:
     """The dtype of a Python or NumPy number on its own: bool, int64 or float32."""
     kind = np.dtype(type(value)).kind
     return {"b": bool_, "f": float32}.get(kind, int64)
 
 
+def with_number(dtype: np.dtype, value: Any) -> np.dtype:
+    """The dtype of a tensor of `dtype` op a Python number, of which only the category counts."""
+    number = scalar_dtype(value)
+    return number if _CATEGORY[number.kind] > _CATEGORY[dtype.kind] else dtype
+
+
 def promote(dtype_a: np.dtype, dtype_b: np.dtype) -> np.dtype:
-    """The dtype of a op b for two tensors of equal standing (PyTorch's promote_types).
+    """The dtype of a op b for two tensors that both have dims, or both none (promote_types).
 
     Floats win over integers without growing; within a category NumPy's lattice holds.
     """
-    if dtype_a == dtype_b:
-        return dtype_a
-    if dtype_a.kind == "f" and dtype_b.kind != "f":
-        return dtype_a
-    if dtype_b.kind == "f" and dtype_a.kind != "f":
-        return dtype_b
-    return np.promote_types(dtype_a, dtype_b)
+    if (dtype_a.kind == "f") == (dtype_b.kind == "f"):
+        return np.promote_types(dtype_a, dtype_b)
+    return dtype_a if dtype_a.kind == "f" else dtype_b
 
 
-def result_type(operands: Iterable[tuple[np.dtype, int]]) -> np.dtype:
-    """PyTorch's result dtype for operands given as (dtype, standing) pairs.
+def result_type(*arrays: np.ndarray) -> np.dtype:
+    """The dtype of an operation on several tensors' data.
 
-    standing: 2 for a tensor with dimensions, 1 for a zero-dimensional tensor, 0 for a Python
-    number. An operand of lower standing counts only where its category (bool, integer, float)
-    is higher than that of everything above it.
+    What has no dims counts only where its category is higher than that of all that has.
 
     Source: PyTorch documentation, "Tensor Attributes", torch.dtype, type promotion.
     """
-    result = None
-    by_standing: dict[int, np.dtype] = {}
-    for dtype, standing in operands:
-        held = by_standing.get(standing)
-        by_standing[standing] = dtype if held is None else promote(held, dtype)
-    for standing in sorted(by_standing, reverse=True):
-        dtype = by_standing[standing]
-        if result is None or _CATEGORY[dtype.kind] > _CATEGORY[result.kind]:
-            result = dtype
-    assert result is not None
-    return result
+    with_dims = [a.dtype for a in arrays if a.ndim]
+    without = [a.dtype for a in arrays if not a.ndim]
+    dtypes = [functools.reduce(promote, group) for group in (with_dims, without) if group]
+    return max(dtypes, key=lambda dtype: _CATEGORY[dtype.kind])  # the first of equals

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tinyvision.checks import broadcast_shape, normalize_dim
+from tinyvision.creation import tensor
 from tinyvision.dtypes import result_type
 from tinyvision.functions.wrapping import refuse_out
 from tinyvision.ops.einsum import Einsum
@@ -40,7 +39,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
                 f"Sizes of tensors must match except in dimension {dim}: tensor {i} in the list "
                 f"has shape {t.shape}, the first one {first}"
             )
-    dtype = _common_dtype(given)
+    dtype = result_type(*[t._data for t in given])
     return Cat.apply(*[t._to_dtype(dtype) for t in listed], dim=dim)
 
 
@@ -64,7 +63,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tenso
                 f"{t.shape} at entry {i}"
             )
     dim = normalize_dim(dim, len(first) + 1, "stack")
-    dtype = _common_dtype(listed)
+    dtype = result_type(*[t._data for t in listed])
     return Stack.apply(*[t._to_dtype(dtype) for t in listed], dim=dim)
 
 
@@ -82,13 +81,14 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """Input where condition holds, elsewhere other; alone, the indices where it holds."""
+    check_tensor("where", "condition", condition)
     if input is None and other is None:
-        return condition.nonzero().unbind(1)
-    if isinstance(input, Tensor):
-        return input.where(condition, other)
-    if isinstance(other, Tensor):
-        return other.where(~condition, input)
-    return Tensor._from_op(_numbers(input)).where(condition, Tensor._from_op(_numbers(other)))
+        return condition.nonzero(as_tuple=True)
+    if not isinstance(input, Tensor):
+        if isinstance(other, Tensor):
+            return other.where(condition.logical_not(), input)
+        input, other = tensor(input), tensor(other)
+    return input.where(condition, other)
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -147,15 +147,6 @@ def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
                 f"{name}: expected Tensor as element {i} in argument 0, but got {type(t).__name__}"
             )
     return listed
-
-
-def _common_dtype(tensors: list[Tensor]) -> np.dtype:
-    return result_type([(t.dtype, t._standing()) for t in tensors])
-
-
-def _numbers(value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 def var_mean(

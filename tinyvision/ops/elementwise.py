@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
-from tinyvision.ops.reductions import sum_over
+from tinyvision.ops.reductions import quietly, sum_over
 
 
 def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -63,6 +63,11 @@ def _sign(x: np.ndarray) -> np.ndarray:
     return (x > 0).astype(x.dtype) - (x < 0)  # np.sign would keep NaN; PyTorch says 0
 
 
+def _logit_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    slope = np.where((x >= 0) & (x <= 1), 1 / (x * (1 - x)), np.nan)
+    return g * np.abs(slope)  # without the sign of -0
+
+
 NEG = Rule("Neg", np.negative, lambda g, x: -g, "", True)
 ABS = Rule("Abs", np.abs, lambda g, x: g * _sign(x), "x", True)
 SIGN = Rule("Sign", _sign, None, "", True)
@@ -92,6 +97,7 @@ SINH = Rule("Sinh", np.sinh, lambda g, x: g * np.cosh(x))
 COSH = Rule("Cosh", np.cosh, lambda g, x: g * np.sinh(x))
 TANH = Rule("Tanh", np.tanh, lambda g, y: g * (1 - y * y), "y")
 SIGMOID = Rule("Sigmoid", _sigmoid, lambda g, y: g * (y * (1 - y)), "y")
+LOGIT = Rule("Logit", lambda x: np.log(x / (1 - x)), _logit_backward)
 ERF = Rule("Erf", kernels.erf, lambda g, x: g * (2 / math.sqrt(math.pi) * np.exp(-x * x)))
 
 
@@ -99,12 +105,11 @@ class Unary(Op):
     """y = rule.function(x)."""
 
     @staticmethod
+    @quietly
     def forward(ctx: Node, x: np.ndarray, *, rule: Rule) -> np.ndarray:
-        # Asked for element by element, NumPy warns at log(0) and the like; PyTorch does not.
-        with np.errstate(all="ignore"):
-            y = np.asarray(rule.function(x))
+        y = np.asarray(rule.function(x))
         ctx.op_name, ctx.rule = rule.name, rule
-        ctx.save_for_backward({"x": x, "y": y, "": None}[rule.saves])
+        ctx.save_for_backward(x if rule.saves == "x" else y if rule.saves == "y" else None)
         return y
 
     @staticmethod
@@ -119,11 +124,11 @@ class PowScalar(Op):
     """y = x ** exponent for a Python number."""
 
     @staticmethod
+    @quietly
     def forward(ctx: Node, x: np.ndarray, *, exponent: int | float) -> np.ndarray:
         ctx.exponent = exponent
         ctx.save_for_backward(x)
-        with np.errstate(all="ignore"):
-            return np.asarray(x**exponent)
+        return np.asarray(x**exponent)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
@@ -137,10 +142,10 @@ class Cast(Op):
     """The same values in another dtype."""
 
     @staticmethod
+    @quietly  # NaN to an integer is undefined, as in PyTorch
     def forward(ctx: Node, x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
         ctx.op_name, ctx.dtype = "ToCopy", x.dtype
-        with np.errstate(invalid="ignore"):  # NaN to an integer is undefined, as in PyTorch
-            return x.astype(dtype)
+        return x.astype(dtype)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
@@ -212,11 +217,7 @@ def _binary(name: str, *rule: Any) -> type[Op]:
     return type(name, (Binary,), {"rule": BinaryRule(*rule)})
 
 
-# As for one input: NumPy warns at x / 0 and the like, PyTorch does not.
-_quiet = np.errstate(all="ignore")
-
-
-@_quiet
+@quietly
 def _pow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(_integer_power(a, b) if a.dtype.kind in "iu" else a**b)
 
@@ -233,12 +234,27 @@ def _over_squares(g: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where((a == 0) & (b == 0), 0, g / (a * a + b * b))
 
 
+def _truncated_quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b rounded toward zero."""
+    if a.dtype.kind == "f":
+        return np.trunc(a / b)
+    return a // b + ((a % b != 0) & ((a < 0) != (b < 0)))  # up, where rounding down passed it
+
+
+def _no_gradient(g: np.ndarray, *_: Any) -> np.ndarray:
+    return np.zeros_like(g)
+
+
+def _halved_at_ties(g: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.where(a == b, g / 2, g)
+
+
 # fmt: off
 Add = _binary("Add", np.add, lambda g, a, b, y: g, lambda g, a, b, y: g)
 Sub = _binary("Sub", np.subtract, lambda g, a, b, y: g, lambda g, a, b, y: -g)
 Mul = _binary("Mul", np.multiply, lambda g, a, b, y: g * b, lambda g, a, b, y: g * a, "b", "a")
 Div = _binary(
-    "Div", _quiet(np.divide),
+    "Div", quietly(np.divide),
     lambda g, a, b, y: g / b,
     lambda g, a, b, y: -g * (a / b) / b, "b", "ab",
 )
@@ -249,40 +265,32 @@ Pow = _binary(
     lambda g, a, b, y: g * np.where((a == 0) & (b >= 0), 0, y * np.log(a)), "aby", "aby",
 )
 Remainder = _binary(  # a - b floor(a / b), with the sign of b as in Python
-    "Remainder", _quiet(np.remainder),
+    "Remainder", quietly(np.remainder),
     lambda g, a, b, y: g,
     lambda g, a, b, y: -g * np.floor_divide(a, b), "", "ab",
 )
+FloorDivide = _binary("FloorDivide", quietly(np.floor_divide), _no_gradient, _no_gradient)
+TruncDivide = _binary("TruncDivide", quietly(_truncated_quotient), _no_gradient, _no_gradient)
 Atan2 = _binary(  # the angle of the point (b, a)
     "Atan2", np.arctan2,
     lambda g, a, b, y: _over_squares(g, a, b) * b,
     lambda g, a, b, y: _over_squares(g, a, b) * -a, "ab", "ab",
 )
+Maximum = _binary(
+    "Maximum", np.maximum,
+    lambda g, a, b, y: np.where(a < b, 0, _halved_at_ties(g, a, b)),
+    lambda g, a, b, y: np.where(b < a, 0, _halved_at_ties(g, a, b)), "ab", "ab",
+)
+Minimum = _binary(
+    "Minimum", np.minimum,
+    lambda g, a, b, y: np.where(a > b, 0, _halved_at_ties(g, a, b)),
+    lambda g, a, b, y: np.where(b > a, 0, _halved_at_ties(g, a, b)), "ab", "ab",
+)
 # fmt: on
 
 
-class Extremum(Op):
-    """y = max(a, b) or min(a, b); at a tie each input receives half of the gradient."""
-
-    @staticmethod
-    def forward(ctx: Node, a: np.ndarray, b: np.ndarray, *, largest: bool) -> np.ndarray:
-        ctx.op_name, ctx.largest = ("Maximum" if largest else "Minimum"), largest
-        ctx.save_for_backward(a, b)
-        return np.maximum(a, b) if largest else np.minimum(a, b)
-
-    @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any]:
-        a, b = ctx.saved
-        half = np.where(a == b, grad_output / 2, grad_output)
-        a_loses, b_loses = (a < b, b < a) if ctx.largest else (a > b, b > a)
-        return (
-            unbroadcast(np.where(a_loses, 0, half), a.shape),
-            unbroadcast(np.where(b_loses, 0, half), b.shape),
-        )
-
-
 class Clamp(Op):
-    """y = min(max(x, low), high); low and high may be None, and broadcast.
+    """y = min(max(x, low), high); low and high broadcast, and one of them may be None.
 
     The gradient passes to x inside the bounds (edges included), else to the bound that held.
     """
@@ -291,30 +299,21 @@ class Clamp(Op):
     def forward(ctx: Node, x: np.ndarray, low: Any, high: Any) -> np.ndarray:
         ctx.save_for_backward(x, low, high)
         y = x if low is None else np.maximum(x, low)
-        return y.copy() if high is None and low is None else _at_most(y, high)
+        return y if high is None else np.minimum(y, high)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[Any, Any, Any]:
-        x, low, high = ctx.saved
-        _, need_low, need_high = ctx.needs_input_grad
-        below = False if low is None else x < low
-        above = False if high is None else x > high
-        crossed = False if low is None or high is None else high < low
-        grad_x = unbroadcast(np.where(below | np.asarray(above), 0, grad_output), x.shape)
-        grad_low = grad_high = None
-        if need_low:
-            grad_low = unbroadcast(
-                np.where(below & ~np.asarray(crossed), grad_output, 0), low.shape
-            )
-        if need_high:
-            grad_high = unbroadcast(
-                np.where(above | np.asarray(crossed), grad_output, 0), high.shape
-            )
-        return grad_x, grad_low, grad_high
+        (x, low, high), (need_x, need_low, need_high) = ctx.saved, ctx.needs_input_grad
+        least, most = -np.inf if low is None else low, np.inf if high is None else high
 
+        def where(holds: Any, shape: tuple[int, ...]) -> np.ndarray:
+            return unbroadcast(np.where(holds, grad_output, 0), shape)
 
-def _at_most(x: np.ndarray, high: Any) -> np.ndarray:
-    return x if high is None else np.minimum(x, high)
+        return (
+            where((x >= least) & (x <= most), x.shape) if need_x else None,
+            where((x < least) & (least <= most), low.shape) if need_low else None,
+            where((x > most) | (least > most), high.shape) if need_high else None,
+        )
 
 
 class Where(Op):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.checks import broadcast_shape
-from tinyvision.dtypes import C_NAMES, bool_
+from tinyvision.dtypes import C_NAMES, require_kind
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import unbroadcast
 
@@ -38,8 +38,7 @@ def check_matmul(a: np.ndarray, b: np.ndarray) -> None:
             "expected m1 and m2 to have the same dtype, but got: "
             f"{C_NAMES[a.dtype]} != {C_NAMES[b.dtype]}"
         )
-    if a.dtype == bool_:
-        raise NotImplementedError("matmul is not implemented for 'Bool'")
+    require_kind("matmul", a.dtype, "iuf")
 
 
 def _mismatch(shape_a: tuple[int, ...], shape_b: tuple[int, ...]) -> str:

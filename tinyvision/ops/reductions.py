@@ -16,7 +16,8 @@ from tinyvision.engine.op import Node, Op
 
 Dims = tuple[int, ...]
 
-# Infinite values and NaN are results like any others, as in PyTorch; NumPy would warn of them.
+# Infinite values and NaN are results like any others, as in PyTorch; NumPy would warn of them and
+# of what gives them, such as log(0).
 quietly = np.errstate(all="ignore")
 
 # From this many rows on, `sum_over` folds them; below, the second pass costs more than it saves.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Self
 
-import numpy as np
-
-from tinyvision.dtypes import TORCH_NAMES, result_type, scalar_dtype
+from tinyvision.checks import broadcast_shape, fitting
+from tinyvision.dtypes import TORCH_NAMES, bool_, require_kind, uint8, with_number
+from tinyvision.engine.op import Op
 from tinyvision.ops import elementwise as ew
 from tinyvision.tensor.base import TensorBase, check_number, check_tensor
 
@@ -21,11 +20,11 @@ class Arithmetic(TensorBase):
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Self:
-        _refuse_bools(self, other)
+        _refuse_bool(self, other)
         return self._binary(other, ew.Sub)
 
     def __rsub__(self, other: Any) -> Self:
-        _refuse_bools(self, other)
+        _refuse_bool(self, other)
         return self._binary(other, ew.Sub, swap=True)
 
     def __mul__(self, other: Any) -> Self:
@@ -34,79 +33,77 @@ class Arithmetic(TensorBase):
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Self:
-        return self._divide(other, swap=False)
+        return self._float_binary(other, ew.Div)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self._divide(other, swap=True)
+        return self._float_binary(other, ew.Div, swap=True)
 
     def __floordiv__(self, other: Any) -> Self:
-        return self._integer_safe(other, np.floor_divide)
+        return self._integer_binary(other, ew.FloorDivide)
 
     def __rfloordiv__(self, other: Any) -> Self:
-        return self._integer_safe(other, np.floor_divide, swap=True)
+        return self._integer_binary(other, ew.FloorDivide, swap=True)
 
     def __mod__(self, other: Any) -> Self:
-        return self._remainder(other, swap=False)
+        return self._integer_binary(other, ew.Remainder)
 
     def __rmod__(self, other: Any) -> Self:
-        return self._remainder(other, swap=True)
+        return self._integer_binary(other, ew.Remainder, swap=True)
 
     def __pow__(self, exponent: Any) -> Self:
         if type(exponent) in (int, float):
-            _refuse_negative_power(self._data.dtype, exponent)
-            own = (self._data.dtype, self._standing())
-            dtype = result_type((own, (scalar_dtype(exponent), 0)))
+            dtype = with_number(self._data.dtype, exponent)
+            if dtype.kind in "iu":
+                if exponent < 0:
+                    raise RuntimeError("Integers to negative integer powers are not allowed.")
+                fitting(exponent, dtype)
             return ew.PowScalar.apply(self._to_dtype(dtype), exponent=exponent)
         operands = self._promoted(exponent)
         if operands is None:
             return NotImplemented
-        _refuse_two_bools("pow", operands[0])
-        if operands[0]._data.dtype.kind in "iu":
-            _refuse_negative_power(operands[0]._data.dtype, operands[1]._data)
+        require_kind("pow", operands[0]._data.dtype, "iuf")
         return ew.Pow.apply(*operands)
 
     def __rpow__(self, base: Any) -> Self:
-        operands = self._promoted(base)
-        return NotImplemented if operands is None else ew.Pow.apply(operands[1], operands[0])
+        return self._binary(base, ew.Pow, swap=True)
 
-    def _divide(self, other: Any, swap: bool) -> Self:
+    def _float_binary(self, other: Any, op: type[Op], swap: bool = False) -> Self:
+        """An operation that makes floats of integers."""
         operands = self._promoted(other)
         if operands is None:
             return NotImplemented
         a, b = (t._as_float() for t in operands)
-        return ew.Div.apply(b, a) if swap else ew.Div.apply(a, b)
+        return op.apply(b, a) if swap else op.apply(a, b)
 
-    def _remainder(self, other: Any, swap: bool) -> Self:
+    def _integer_binary(self, other: Any, op: type[Op], swap: bool = False) -> Self:
+        """A division that keeps integers, which must not be divided by zero."""
         operands = self._promoted(other)
         if operands is None:
             return NotImplemented
         a, b = reversed(operands) if swap else operands
-        _refuse_two_bools("remainder", a)
-        _refuse_integer_zero(b._data)
-        return ew.Remainder.apply(a, b)
-
-    def _integer_safe(self, other: Any, function: Callable, swap: bool = False) -> Self:
-        """A division without gradient whose integers must not be divided by zero."""
-        operands = self._promoted(other)
-        if operands is None:
-            return NotImplemented
-        a, b = reversed(operands) if swap else operands
-        _refuse_two_bools("floor_divide", a)
-        _refuse_integer_zero(b._data)
-        with np.errstate(all="ignore"):
-            return self._plain(function(a._data, b._data))
+        require_kind(op.__name__, a._data.dtype, "iuf")
+        if b._data.dtype.kind in "iu" and not b._data.all():
+            raise RuntimeError("ZeroDivisionError: integer division or remainder by zero")
+        return op.apply(a, b)
 
     def add(self, other: Any, *, alpha: Any = 1) -> Self:
         """self + alpha * other."""
-        return self + check_number(
-            "add", other, self._tensor_like(other if alpha == 1 else other * alpha)
-        )
+        return check_number("add", other, self.__add__(self._scaled(other, alpha)))
 
     def sub(self, other: Any, *, alpha: Any = 1) -> Self:
         """self - alpha * other."""
-        return self - check_number(
-            "sub", other, self._tensor_like(other if alpha == 1 else other * alpha)
-        )
+        return check_number("sub", other, self.__sub__(self._scaled(other, alpha)))
+
+    def _scaled(self, other: Any, alpha: Any) -> Any:
+        """alpha * other, in a dtype that suits self."""
+        tensor = None if alpha == 1 else self._tensor_like(other)
+        if tensor is None:
+            return other
+        if isinstance(alpha, float) and "f" not in (self._data.dtype.kind, tensor._data.dtype.kind):
+            raise RuntimeError(
+                "For integral input tensors, argument alpha must not be a floating point number."
+            )
+        return tensor * alpha
 
     def mul(self, other: Any) -> Self:
         """self * other."""
@@ -114,19 +111,15 @@ class Arithmetic(TensorBase):
 
     def div(self, other: Any, *, rounding_mode: str | None = None) -> Self:
         """self / other, rounded toward zero ("trunc") or down ("floor") if asked."""
-        if rounding_mode == "floor":
-            return self.floor_divide(other)
-        if rounding_mode not in (None, "trunc"):
+        if rounding_mode not in (None, "trunc", "floor"):
             raise RuntimeError(
                 "div: expected rounding_mode to be one of None, 'trunc', or 'floor' "
                 f"but found {rounding_mode!r}"
             )
-        quotient = check_number("div", other, self._divide(other, swap=False))
         if rounding_mode is None:
-            return quotient
-        promoted = self._promoted(other)
-        assert promoted is not None
-        return quotient.trunc()._to_dtype(promoted[0]._data.dtype)
+            return check_number("div", other, self._float_binary(other, ew.Div))
+        op = ew.FloorDivide if rounding_mode == "floor" else ew.TruncDivide
+        return check_number("div", other, self._integer_binary(other, op))
 
     def floor_divide(self, other: Any) -> Self:
         """The quotient rounded down."""
@@ -142,18 +135,15 @@ class Arithmetic(TensorBase):
 
     def atan2(self, other: Self) -> Self:
         """The angle of the point (x=other, y=self), from -pi to pi."""
-        promoted = self._promoted(check_tensor("atan2", "other", other))
-        assert promoted is not None
-        a, b = promoted
-        return ew.Atan2.apply(a._as_float(), b._as_float())
+        return self._float_binary(check_tensor("atan2", "other", other), ew.Atan2)
 
     def maximum(self, other: Self) -> Self:
         """The larger of two values; NaN if one is NaN."""
-        return self._binary(check_tensor("maximum", "other", other), ew.Extremum, largest=True)
+        return self._binary(check_tensor("maximum", "other", other), ew.Maximum)
 
     def minimum(self, other: Self) -> Self:
         """The smaller of two values; NaN if one is NaN."""
-        return self._binary(check_tensor("minimum", "other", other), ew.Extremum, largest=False)
+        return self._binary(check_tensor("minimum", "other", other), ew.Minimum)
 
     def clamp(self, min: Any = None, max: Any = None) -> Self:
         """Values limited to [min, max]; a bound may be a number, a tensor or None."""
@@ -172,39 +162,29 @@ class Arithmetic(TensorBase):
 
     def lerp(self, end: Self, weight: Any) -> Self:
         """self + weight * (end - self)."""
+        dtype = self._data.dtype
+        require_kind("lerp", dtype, "f")
+        for tensor in (check_tensor("lerp", "end", end), weight):
+            if isinstance(tensor, TensorBase) and tensor._data.dtype != dtype:
+                raise RuntimeError(f"lerp: expected dtype {dtype} but got {tensor._data.dtype}")
         return self + weight * (end - self)
 
     def where(self, condition: Self, other: Any) -> Self:
         """Self where condition holds, elsewhere other."""
-        if condition._data.dtype.kind != "b":
+        holds = check_tensor("where", "condition", condition)._data
+        if holds.dtype not in (bool_, uint8):  # uint8 was PyTorch's bool once
             raise RuntimeError(
-                f"where expected condition to be a boolean tensor, but got a tensor with dtype "
-                f"{TORCH_NAMES[condition._data.dtype]}"
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{TORCH_NAMES[holds.dtype]}"
             )
         a, b = check_number("where", other, self._promoted(other))
-        condition._promoted(a)  # checks that the condition broadcasts too
-        return ew.Where.apply(a, b, condition)
+        broadcast_shape(holds.shape, broadcast_shape(a._data.shape, b._data.shape))
+        return ew.Where.apply(a, b, condition._to_dtype(bool_))
 
 
-def _refuse_bools(a: Any, b: Any) -> None:
-    kinds = [a._data.dtype.kind, b._data.dtype.kind if isinstance(b, TensorBase) else ""]
-    if "b" in kinds or isinstance(b, bool):
+def _refuse_bool(a: Any, b: Any) -> None:
+    if a._data.dtype == bool_ or isinstance(b, bool) or getattr(b, "dtype", None) == bool_:
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
             "trying to invert a mask, use the `~` or `logical_not()` operator instead."
         )
-
-
-def _refuse_two_bools(name: str, a: Any) -> None:
-    if a._data.dtype.kind == "b":
-        raise NotImplementedError(f"{name} is not implemented for bool tensors")
-
-
-def _refuse_integer_zero(divisor: np.ndarray) -> None:
-    if divisor.dtype.kind in "biu" and not divisor.all():
-        raise RuntimeError("ZeroDivisionError: integer division or remainder by zero")
-
-
-def _refuse_negative_power(dtype: np.dtype, exponent: Any) -> None:
-    if dtype.kind in "biu" and not isinstance(exponent, float) and np.any(exponent < 0):
-        raise RuntimeError("Integers to negative integer powers are not allowed.")

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.checks import broadcast_shape, fitting
-from tinyvision.dtypes import float32, result_type, scalar_dtype
+from tinyvision.dtypes import float32, result_type, with_number
 from tinyvision.engine.modes import enable_grad, modes
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import Cast
@@ -93,9 +93,6 @@ class TensorBase:
         """Self, integers and bools converted to the default float dtype."""
         return self if self._data.dtype.kind == "f" else self._to_dtype(float32)
 
-    def _standing(self) -> int:
-        return 2 if self._data.ndim else 1
-
     def _tensor_like(self, other: Any) -> Any:
         """`other` as a tensor to combine with self, or None if it is nothing of the kind.
 
@@ -104,8 +101,7 @@ class TensorBase:
         if isinstance(other, TensorBase):
             return other
         if isinstance(other, (bool, int, float, np.generic)):
-            own = (self._data.dtype, self._standing())
-            return self._from_op(fitting(other, result_type((own, (scalar_dtype(other), 0)))))
+            return self._from_op(fitting(other, with_number(self._data.dtype, other)))
         if isinstance(other, np.ndarray):
             return self._from_op(other)
         return None
@@ -124,22 +120,25 @@ class TensorBase:
 
         Raises: RuntimeError if the shapes do not broadcast.
         """
-        other = self._tensor_like(other)
-        if other is None:
-            return None
-        if self._data.shape != other._data.shape:
-            broadcast_shape(self._data.shape, other._data.shape)
-        if self._data.dtype == other._data.dtype:
+        if not isinstance(other, TensorBase):
+            other = self._tensor_like(other)
+            if other is None:
+                return None
+        a, b = self._data, other._data
+        if a.shape != b.shape:
+            broadcast_shape(a.shape, b.shape)
+        if a.dtype == b.dtype:
             return self, other
-        dtype = result_type((t._data.dtype, t._standing()) for t in (self, other))
+        dtype = result_type(a, b)
         return self._to_dtype(dtype), other._to_dtype(dtype)
 
-    def _binary(self, other: Any, op: type[Op], swap: bool = False, **params: Any) -> Any:
+    def _binary(self, other: Any, op: type[Op], swap: bool = False) -> Any:
         """`op` on self and other after promotion; NotImplemented lets Python try the other side."""
         operands = self._promoted(other)
         if operands is None:
             return NotImplemented
-        return op.apply(*(reversed(operands) if swap else operands), **params)
+        a, b = operands
+        return op.apply(b, a) if swap else op.apply(a, b)
 
     def _plain(self, array: Any) -> Any:
         """A tensor without history around an array or NumPy scalar."""

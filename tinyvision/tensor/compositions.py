@@ -43,16 +43,6 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         """min(x, max)."""
         return self.clamp(max=max)
 
-    def frac(self) -> Self:
-        """What trunc leaves: x - trunc(x)."""
-        return self - self.trunc()
-
-    def logit(self, eps: float | None = None) -> Self:
-        """log(x / (1 - x)), the inverse of sigmoid; eps keeps x in [eps, 1 - eps]."""
-        x = self._as_float()
-        x = x if eps is None else x.clamp(eps, 1 - eps)
-        return (x / (1 - x)).log()
-
     def unfold(self, dimension: int, size: int, step: int) -> Self:
         """All windows of `size` along a dim, `step` apart; what is in a window is the last dim.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-from tinyvision.dtypes import int64
+from tinyvision.dtypes import bool_, int64, require_kind
 from tinyvision.ops import elementwise as ew
 from tinyvision.tensor.arithmetic import Arithmetic
 
@@ -22,7 +22,11 @@ class Pointwise(Arithmetic):
     """Methods y = f(x); integers become float32 where f is not a map of integers."""
 
     def _unary(self, rule: ew.Rule) -> Self:
-        return ew.Unary.apply(self if rule.keeps_integers else self._as_float(), rule=rule)
+        if not rule.keeps_integers:
+            return ew.Unary.apply(self._as_float(), rule=rule)
+        if rule is not ew.SIGN:
+            require_kind(rule.name, self._data.dtype, "iuf")
+        return ew.Unary.apply(self, rule=rule)
 
     def __neg__(self) -> Self:
         if self._data.dtype.kind == "b":
@@ -68,12 +72,22 @@ class Pointwise(Arithmetic):
 
     def square(self) -> Self:
         """x^2."""
-        source = self._to_dtype(int64) if self._data.dtype.kind == "b" else self
-        return source._unary(ew.SQUARE)
+        return (self._to_dtype(int64) if self._data.dtype == bool_ else self)._unary(ew.SQUARE)
 
     def round(self, *, decimals: int = 0) -> Self:
         """x rounded to `decimals` places, halves to the even neighbour."""
         if decimals == 0:
             return self._unary(ew.ROUND)
+        require_kind("round", self._data.dtype, "f")
         scale = 10.0**decimals
         return (self * scale)._unary(ew.ROUND) / scale
+
+    def frac(self) -> Self:
+        """What trunc leaves: x - trunc(x)."""
+        require_kind("frac", self._data.dtype, "f")
+        return self - self.trunc()
+
+    def logit(self, eps: float | None = None) -> Self:
+        """log(x / (1 - x)), the inverse of sigmoid; eps keeps x in [eps, 1 - eps]."""
+        x = self._as_float()
+        return (x if eps is None else x.clamp(eps, 1 - eps))._unary(ew.LOGIT)

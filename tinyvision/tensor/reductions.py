@@ -11,7 +11,7 @@ import numpy as np
 from tinyvision.checks import as_int, normalize_dim, normalize_dims
 from tinyvision.dtypes import TORCH_NAMES, as_dtype, bool_, int64, uint8
 from tinyvision.ops import reductions as ops
-from tinyvision.ops.elementwise import Extremum
+from tinyvision.ops.elementwise import Maximum, Minimum
 from tinyvision.ops.softmax import LogSumExp, Softmax
 from tinyvision.tensor.base import TensorBase
 
@@ -260,7 +260,7 @@ class Reductions(TensorBase):
         if other is not None:
             if dim is not None or keepdim or not isinstance(other, TensorBase):
                 raise TypeError(f"{name}: expected {name}(dim, keepdim) or {name}(other tensor)")
-            return self._binary(other, Extremum, largest=largest)
+            return self._binary(other, Maximum if largest else Minimum)
         if dim is None:
             _refuse_keepdim(name, keepdim)
             self._refuse_nothing(name, RuntimeError)

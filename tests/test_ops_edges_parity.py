@@ -1,0 +1,83 @@
+"""Odd calls against PyTorch: wrong types, no elements, no dims, NaN, numbers as tensors."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tests.compare import outcome
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytestmark = pytest.mark.parity
+
+nan, inf = float("nan"), float("inf")
+
+CALLS = [
+    # arithmetic of numbers and bools
+    lambda m: m.tensor([1, 2]).add(1, alpha=1.5),
+    lambda m: m.tensor([1, 2]).add(1.5, alpha=2),
+    lambda m: m.tensor([1, 2]).add(m.tensor([1, 2]), alpha=1.5),
+    lambda m: m.tensor([1.0, 2.0]).sub(m.tensor([1, 2]), alpha=1.5),
+    lambda m: m.tensor([1, 2]).sub(True),
+    lambda m: m.tensor([True, True]).sub(1),
+    lambda m: m.tensor([-7, 7]).div(0, rounding_mode="trunc"),
+    lambda m: m.tensor([-7, 7, -8]).div(m.tensor([2, -2, 4]), rounding_mode="trunc"),
+    lambda m: m.tensor([-7.5, 7.5]).div(m.tensor([2, -2]), rounding_mode="trunc"),
+    lambda m: m.tensor([2**62 + 1]).div(3, rounding_mode="trunc") - 2**60,
+    lambda m: m.tensor([True]).div(True, rounding_mode="trunc"),
+    lambda m: m.tensor([2, 3], dtype=m.uint8) ** 300,
+    lambda m: m.tensor([2, 3]) ** m.tensor([-1, 1]),
+    lambda m: m.tensor([2, 3]) ** m.tensor(-1),
+    lambda m: m.tensor([2, 3]) ** -1,
+    *[lambda m, name=name: getattr(m.tensor([True]), name)()
+      for name in ("abs", "round", "floor", "ceil", "trunc", "frac", "sign", "square")],
+    lambda m: m.tensor([155, 25]).round(decimals=-1),
+    lambda m: m.tensor([1, 2]).frac(),
+    lambda m: m.tensor([1, 2]).lerp(m.tensor([3, 4]), 0.5),
+    lambda m: m.tensor([1.0, 2.0]).lerp(3.0, 0.5),
+    lambda m: m.tensor([1.0, 2.0]).lerp(m.tensor([3, 4]), 0.5),
+    lambda m: m.tensor([1.0]).lerp(m.tensor([3.0]), m.tensor([0.5], dtype=m.float64)),
+    lambda m: m.tensor([2**24 + 1]).atan2(m.tensor([1.0], dtype=m.float64)),
+    # where
+    lambda m: m.where(m.tensor([1, 0], dtype=m.uint8), 2.5, 1.0),
+    lambda m: m.where(m.tensor([1, 0], dtype=m.uint8), 2, m.tensor([1.0, 3.0])),
+    lambda m: m.where(m.tensor(3))[0],
+    lambda m: m.where(m.tensor([[0, 1], [1, 0]]))[1],
+    lambda m: m.where(m.tensor([True, False]), 1, 2.5),
+    lambda m: m.where(m.tensor([True, False]), True, False),
+    lambda m: m.where(m.tensor([True, False]), 1),
+    lambda m: m.where(True, m.ones(3), m.zeros(3)),
+    lambda m: m.where(3),
+    lambda m: m.ones(3).where(True, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_odd_calls_give_what_pytorch_gives(call):
+    assert outcome(lambda: call(tv)) == outcome(lambda: call(torch))
+
+
+GRADIENTS = [
+    # NaN is inside no bounds
+    (lambda m, a, b: a.clamp(max=b), [nan, 2.0, 3.0], [2.0, nan, 3.0]),
+    (lambda m, a, b: a.clamp(b, b + 0.5), [1.0, 2.0, 3.0], [2.0, nan, 2.25]),
+    (lambda m, a, b: a.clamp(1, 3) + b, [nan, 2.0, inf], [0.0, 0.0, 0.0]),
+    (lambda m, a, b: a.div(b, rounding_mode="trunc"), [5.0, -5.0, 0.0], [3.0, 0.0, 0.0]),
+    (lambda m, a, b: a.div(b, rounding_mode="floor"), [5.0, -5.0, 0.0], [3.0, 0.0, 0.0]),
+    (lambda m, a, b: a.maximum(b), [1.0, nan, 3.0], [1.0, 5.0, nan]),
+    (lambda m, a, b: a.minimum(b), [1.0, nan, 3.0], [1.0, 5.0, nan]),
+    (lambda m, a, b: a.logit() * b, [0.0, 0.5, 1.0], [1.0, 2.0, -1.0]),
+    (lambda m, a, b: a.logit(0.1) * b, [0.0, 0.5, 2.0], [1.0, 2.0, -1.0]),
+    (lambda m, a, b: m.where(m.tensor([1, 0, 1], dtype=m.uint8), a, b[0]), [1.0, 2.0, 3.0], [4.0]),
+]
+
+
+@pytest.mark.parametrize(("call", "a", "b"), GRADIENTS)
+def test_odd_gradients_are_pytorchs(call, a, b):
+    def gradients(library):
+        tensors = [library.tensor(x, dtype=library.float64, requires_grad=True) for x in (a, b)]
+        y = call(library, *tensors)
+        (y * library.arange(1.0, y.numel() + 1)).sum().backward()
+        return [np.asarray(x.detach()) for x in (y, *[t.grad for t in tensors])]
+
+    for ours, theirs in zip(gradients(tv), gradients(torch), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
