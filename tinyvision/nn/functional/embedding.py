@@ -7,7 +7,7 @@ import numpy as np
 from tinyvision.checks import as_int
 from tinyvision.creation import from_numpy
 from tinyvision.dtypes import TORCH_NAMES
-from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensor
+from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensors
 from tinyvision.ops.embedding import Embedding
 from tinyvision.ops.indexing import check_range
 from tinyvision.tensor import Tensor
@@ -32,8 +32,7 @@ def embedding(
     Raises: IndexError for input outside of [0, V), RuntimeError for input that is not int32 or
     int64 or weight that is no matrix, AssertionError (PyTorch's type here) for padding_idx.
     """
-    check_tensor("embedding", "input", input)
-    check_tensor("embedding", "weight", weight)
+    check_tensors("embedding", input=input, weight=weight)
     if sparse:
         raise NotImplementedError("embedding: sparse=True is not supported")
     if weight.ndim != 2:
@@ -61,7 +60,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     Shapes: input (...), output (..., num_classes).
     Raises: RuntimeError for classes that are not int64, negative, or not below num_classes.
     """
-    check_tensor("one_hot", "input", input)
+    check_tensors("one_hot", input=input)
     classes = input.numpy()
     if classes.dtype != np.int64:
         raise RuntimeError(

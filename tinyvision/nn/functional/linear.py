@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tinyvision.nn.functional.arguments import check_float, check_same_dtype, check_tensor
+from tinyvision.nn.functional.arguments import (
+    check_float,
+    check_optional,
+    check_same_dtype,
+    check_tensors,
+)
 from tinyvision.ops.matmul import Linear
 from tinyvision.tensor import Tensor
 
@@ -15,9 +20,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Gradients: dinput = g weight, dweight = g^T input, dbias = sum of g over all but the last dim.
     Raises: RuntimeError for shapes or dtypes that do not fit together.
     """
-    check_tensor("linear", "input", input)
-    check_tensor("linear", "weight", weight)
-    check_tensor("linear", "bias", bias, optional=True)
+    check_tensors("linear", input=input, weight=weight)
+    check_optional("linear", bias=bias)
     check_same_dtype("linear", input, weight=weight, bias=bias)
     check_float("linear", input)
     _check_linear_shapes(input, weight, bias)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyvision.checks import as_int, fitting
-from tinyvision.nn.functional.arguments import as_number, check_tensor
+from tinyvision.nn.functional.arguments import as_number, check_str, check_tensors
 from tinyvision.ops.shape import Cat, Pad
 from tinyvision.tensor import Tensor
 
@@ -23,9 +23,8 @@ def pad(
     Raises: RuntimeError for widths that do not fit the shape, NotImplementedError for a mode or
     a number of dims that PyTorch does not have either.
     """
-    check_tensor("pad", "input", input)
-    if not isinstance(mode, str):
-        raise TypeError(f"pad(): argument 'mode' must be str, not {type(mode).__name__}")
+    check_tensors("pad", input=input)
+    check_str("pad", "mode", mode)
     if mode not in _MODES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}; choose one of {_MODES}")
     fill = 0 if value is None else as_number("pad", "value", value)
