@@ -83,15 +83,12 @@ class _Conv(Module):
         init_bias(self.bias, self.weight)
 
     def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}"
+        channels = f"{self.in_channels}, {self.out_channels}"
+        windows = f"kernel_size={self.kernel_size}, stride={self.stride}"
         usual = {"padding": (0, 0), "dilation": (1, 1), "output_padding": (0, 0), "groups": 1}
-        for name in ("kernel_size", "stride", *usual):
-            if getattr(self, name) != usual.get(name):
-                text += f", {name}={getattr(self, name)}"
-        text += ", bias=False" if self.bias is None else ""
-        return text + (
-            "" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}"
-        )
+        bias = ", bias=False" if self.bias is None else ""
+        padding_mode = self._unusual({"padding_mode": "zeros"})
+        return f"{channels}, {windows}{self._unusual(usual)}{bias}{padding_mode}"
 
 
 class Conv2d(_Conv):

@@ -244,6 +244,11 @@ class Module(ModuleTree):
         """What stands between the parentheses of a layer's repr; by default `_shown` attributes."""
         return ", ".join(f"{name}={getattr(self, name)}" for name in self._shown)
 
+    def _unusual(self, usual: dict[str, Any]) -> str:
+        """ ", name=value" of the attributes that do not have their usual value, for extra_repr."""
+        values = {name: getattr(self, name) for name in usual}
+        return "".join(f", {n}={value}" for n, value in values.items() if value != usual[n])
+
     def __repr__(self) -> str:
         extra = self.extra_repr()
         extra_lines = extra.split("\n") if extra else []
