@@ -17,6 +17,7 @@ FLOORS = {
     "dtypes": 0,
     "missing": 0,
     "random": 0,
+    "random_state": 3,
     "hooks": 0,
     "printing": 0,
     "engine": 1,

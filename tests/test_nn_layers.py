@@ -1,5 +1,7 @@
 """Layers and losses: what they hold, print and check; F, which computes, has its own tests."""
 
+import importlib
+import itertools
 import math
 
 import numpy as np
@@ -84,6 +86,29 @@ def test_layer_repr(make, text):
 def test_layer_repr_is_pytorchs(make, text):
     torch = pytest.importorskip("torch")
     assert repr(make(torch.nn)) == text
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("package", ["nn", "optim", "optim.lr_scheduler"])
+def test_classes_are_subclasses_of_each_other_as_in_pytorch(package):
+    """So that isinstance(m, nn.Conv2d) finds what it finds there, and no ConvTranspose2d."""
+    torch = pytest.importorskip("torch")
+    ours, theirs = (
+        {
+            n: c
+            for n, c in vars(importlib.import_module(f"{name}.{package}")).items()
+            if is_public_class(c)
+        }
+        for name in ("tinyvision", torch.__name__)
+    )
+    common = sorted(set(ours) & set(theirs))
+    assert len(common) > 5
+    for a, b in itertools.product(common, repeat=2):
+        assert issubclass(ours[a], ours[b]) == issubclass(theirs[a], theirs[b]), (a, b)
+
+
+def is_public_class(value):
+    return isinstance(value, type) and not value.__name__.startswith("_")
 
 
 # ------------------------------------------------------------------ Linear and Conv2d

@@ -24,7 +24,6 @@ from tinyvision.creation import (
     from_numpy,
     full,
     full_like,
-    get_rng_state,
     linspace,
     normal,
     ones,
@@ -35,7 +34,6 @@ from tinyvision.creation import (
     randn,
     randn_like,
     randperm,
-    set_rng_state,
     tensor,
     zeros,
     zeros_like,
@@ -96,6 +94,7 @@ from tinyvision.functions.methods import *
 from tinyvision.kernels import get_num_threads, set_num_threads
 from tinyvision.printing import get_printoptions, printoptions, set_printoptions
 from tinyvision.random import Generator, default_generator, initial_seed, manual_seed
+from tinyvision.random_state import get_rng_state, set_rng_state
 from tinyvision.serialization import load, save
 from tinyvision.tensor import Size, Tensor
 from tinyvision.weights import load_torch, load_weights, save_weights

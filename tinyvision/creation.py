@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tinyvision import random
 from tinyvision.checks import as_int, fitting, sizes_from
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import (
@@ -321,16 +320,6 @@ def normal(
     own = np.result_type(*[x._data.dtype for x in given]) if given else None
     draws = stream(generator).standard_normal(shape, _float_dtype(dtype or own, "normal"))
     return _make(np.asarray(draws * std + mean).astype(draws.dtype), device, requires_grad)
-
-
-def get_rng_state() -> Tensor:
-    """The place of the default generator, for `set_rng_state`."""
-    return Tensor._from_op(random.default_generator.get_state())
-
-
-def set_rng_state(new_state: Tensor) -> None:
-    """Put the default generator where `get_rng_state` found it."""
-    random.default_generator.set_state(np.asarray(new_state))
 
 
 # ------------------------------------------------------------------ shared by the above

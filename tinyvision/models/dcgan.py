@@ -26,7 +26,7 @@ def _widths(name: str, image_size: int, features: int) -> list[int]:
 
 def _initialize(model: nn.Module) -> None:
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):  # a transposed one is one
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             init.normal_(module.weight, 0.0, 0.02)
         elif isinstance(module, nn.BatchNorm2d):
             init.normal_(module.weight, 1.0, 0.02)

@@ -55,6 +55,7 @@ from tinyvision.nn.loss import (
 )
 from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from tinyvision.nn.padding import ConstantPad2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
@@ -64,17 +65,7 @@ from tinyvision.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from tinyvision.nn.vision import (
-    ConstantPad2d,
-    Fold,
-    PixelShuffle,
-    PixelUnshuffle,
-    ReflectionPad2d,
-    ReplicationPad2d,
-    Unfold,
-    Upsample,
-    ZeroPad2d,
-)
+from tinyvision.nn.vision import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
 
 if not TYPE_CHECKING:
     __getattr__ = missing.names("tinyvision.nn")

@@ -6,7 +6,7 @@ memory. The formulas are those of the functions of the same name in nn.functiona
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import tinyvision.nn.functional as F
 from tinyvision.creation import full
@@ -19,14 +19,15 @@ _USER = 5
 
 
 class _InplaceActivation(Module):
-    """An activation whose only option is `inplace`."""
+    """An activation that can overwrite its input; `inplace` is its only option, or its last."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
     def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+        options = super().extra_repr()
+        return f"{options}, inplace=True".removeprefix(", ") if self.inplace else options
 
 
 class ReLU(_InplaceActivation):
@@ -34,13 +35,6 @@ class ReLU(_InplaceActivation):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
-
-
-class ReLU6(_InplaceActivation):
-    """min(max(x, 0), 6)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu6(input, self.inplace)
 
 
 class SiLU(_InplaceActivation):
@@ -79,17 +73,12 @@ class Hardswish(_InplaceActivation):
 
 
 class PReLU(Module):
-    """x if x > 0 else weight * x, with one learned weight, or one per channel.
+    """x if x > 0 else weight * x, with one learned weight, or one per channel."""
 
-    Source: He et al. 2015, arXiv 1502.01852.
-    """
+    _shown = ("num_parameters",)
 
     def __init__(
-        self,
-        num_parameters: int = 1,
-        init: float = 0.25,
-        device: Any = None,
-        dtype: Any = None,
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
         self.num_parameters = num_parameters
@@ -99,12 +88,11 @@ class PReLU(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)
 
-    def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
-
 
 class GLU(Module):
     """The first half of x along dim, times the sigmoid of the second."""
+
+    _shown = ("dim",)
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -113,65 +101,59 @@ class GLU(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.glu(input, self.dim)
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
-
-class Hardtanh(Module):
+class Hardtanh(_InplaceActivation):
     """x, cut off at min_val and max_val."""
 
+    _shown: ClassVar[tuple[str, ...]] = ("min_val", "max_val")
+
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         if not min_val < max_val:
             raise ValueError(f"Hardtanh: expected min_val < max_val, got {min_val} and {max_val}")
-        self.min_val = min_val
-        self.max_val = max_val
-        self.inplace = inplace
+        self.min_val, self.max_val = min_val, max_val
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
-    def extra_repr(self) -> str:
-        suffix = ", inplace=True" if self.inplace else ""
-        return f"min_val={self.min_val}, max_val={self.max_val}{suffix}"
+
+class ReLU6(Hardtanh):
+    """min(max(x, 0), 6)."""
+
+    _shown = ()
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_InplaceActivation):
     """x if x > 0 else negative_slope * x."""
 
+    _shown = ("negative_slope",)
+
     def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.negative_slope = negative_slope
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.leaky_relu(input, self.negative_slope, self.inplace)
 
-    def extra_repr(self) -> str:
-        suffix = ", inplace=True" if self.inplace else ""
-        return f"negative_slope={self.negative_slope}{suffix}"
 
-
-class ELU(Module):
+class ELU(_InplaceActivation):
     """x if x > 0 else alpha * (exp(x) - 1)."""
 
+    _shown = ("alpha",)
+
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.alpha = alpha
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha, self.inplace)
 
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
-
 
 class GELU(Module):
-    """x * Phi(x), Phi the normal distribution function; approximate="tanh" for its cheaper form.
-
-    Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
-    """
+    """x * Phi(x), Phi the normal distribution function; approximate="tanh" for its cheaper form."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -208,27 +190,24 @@ class LogSigmoid(Module):
 class Softplus(Module):
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
 
+    _shown = ("beta", "threshold")
+
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta = beta
-        self.threshold = threshold
+        self.beta, self.threshold = beta, threshold
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class _AlongDim(Module):
     """What the softmax family has in common: the dim along which they normalise."""
 
+    _shown = ("dim",)
+
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
 
 class Softmax(_AlongDim):

@@ -1,31 +1,31 @@
 """BatchNorm1d and BatchNorm2d, InstanceNorm1d and InstanceNorm2d.
 
-Source: Ioffe and Szegedy 2015, "Batch Normalization", arXiv 1502.03167.
+y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var of each channel: over the batch
+and all pixels, or over the pixels of one example. Weight, bias and running statistics are (C,).
+The sources are given in nn.functional.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import tinyvision.nn.functional as F
 from tinyvision.checks import as_int
 from tinyvision.creation import tensor, zeros
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import int64
-from tinyvision.nn import init
-from tinyvision.nn.module import Module
-from tinyvision.nn.parameter import new_parameter
+from tinyvision.nn.normalization import Normalization
 from tinyvision.tensor import Tensor
 
 
-class _BatchNorm(Module):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var per channel.
-
-    In training they are those of the batch, and running averages of them are kept:
+class _BatchNorm(Normalization):
+    """In training, mean and var are those of the batch, and running averages of them are kept:
     running = (1 - momentum) * running + momentum * batch; momentum=None keeps the plain average
     of all batches. In evaluation the running averages are used, if there are any.
     """
+
+    _dims: ClassVar[tuple[int, ...]]  # how many dims the input may have
 
     def __init__(
         self,
@@ -41,19 +41,14 @@ class _BatchNorm(Module):
     ) -> None:
         super().__init__()
         self.num_features = as_int(num_features, type(self).__name__, "num_features")
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
+        self.eps, self.momentum = eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
         require_cpu(device)
-        for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            parameter = new_parameter(num_features, dtype=dtype, device=device) if wanted else None
-            self.register_parameter(name, parameter)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", tensor(0, dtype=int64) if tracked else None)
-        self.reset_parameters()
+        self._make_parameters((num_features,), affine, affine and bias, device, dtype)
 
     def reset_running_stats(self) -> None:
         """Start the running averages again, from mean 0 and variance 1."""
@@ -65,13 +60,12 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Set weight to 1 and bias to 0, and start the running averages again."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check_input_dim(self, input: Tensor) -> None:
-        raise NotImplementedError
+        if input.dim() not in self._dims:
+            expected = " or ".join(f"{n}D" for n in self._dims)
+            raise ValueError(f"expected {expected} input (got {input.dim()}D input)")
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
@@ -79,16 +73,10 @@ class _BatchNorm(Module):
         visible = self.track_running_stats or not self.training
         running_mean = self.running_mean if visible else None
         running_var = self.running_var if visible else None
+        # Without running averages, evaluation has to use the batch's statistics as well.
+        training, momentum = self.training or running_mean is None, self._share_of_batch()
         return F.batch_norm(
-            input,
-            running_mean,
-            running_var,
-            self.weight,
-            self.bias,
-            # Without running averages, evaluation has to use the batch's statistics as well.
-            self.training or running_mean is None,
-            self._share_of_batch(),
-            self.eps,
+            input, running_mean, running_var, self.weight, self.bias, training, momentum, self.eps
         )
 
     def _share_of_batch(self) -> float:
@@ -109,37 +97,19 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of vectors or sequences.
+    """Batch normalisation of vectors (N, C) or sequences (N, C, L)."""
 
-    y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var of each channel over the
-    batch (and length) in training, running averages of them in evaluation.
-
-    Shapes: input and output (N, C) or (N, C, L); weight, bias, running statistics (C).
-    """
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() not in (2, 3):
-            raise ValueError(f"expected 2D or 3D input (got {input.dim()}D input)")
+    _dims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of images.
+    """Batch normalisation of images (N, C, H, W)."""
 
-    y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var of each channel over
-    batch, height and width in training, running averages of them in evaluation.
-
-    Shapes: input and output (N, C, H, W); weight, bias, running statistics (C).
-    """
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() != 4:
-            raise ValueError(f"expected 4D input (got {input.dim()}D input)")
+    _dims = (4,)
 
 
 class _InstanceNorm(_BatchNorm):
     """Batch normalisation of each example by itself, see F.instance_norm."""
-
-    _ndim: int
 
     def __init__(
         self,
@@ -157,15 +127,9 @@ class _InstanceNorm(_BatchNorm):
             num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
         )
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() not in (self._ndim - 1, self._ndim):
-            raise ValueError(
-                f"expected {self._ndim - 1}D or {self._ndim}D input (got {input.dim()}D input)"
-            )
-
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
-        batch = input if input.dim() == self._ndim else input.unsqueeze(0)
+        batch = input if input.dim() == max(self._dims) else input.unsqueeze(0)
         if batch.shape[1] != self.num_features:
             message = (
                 "expected input's size at dim=1 to match num_features "
@@ -174,26 +138,21 @@ class _InstanceNorm(_BatchNorm):
             if self.affine:
                 raise ValueError(message)
             warnings.warn(message, stacklevel=2)
+        own, momentum = self.training or not self.track_running_stats, self.momentum or 0.0
         output = F.instance_norm(
-            batch,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or not self.track_running_stats,
-            0.0 if self.momentum is None else self.momentum,
+            batch, self.running_mean, self.running_var, self.weight, self.bias, own, momentum,
             self.eps,
-        )
+        )  # fmt: skip
         return output if batch is input else output.squeeze(0)
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Instance normalisation of sequences. Shapes: input and output (N, C, L) or (C, L)."""
+    """Instance normalisation of sequences (N, C, L) or (C, L)."""
 
-    _ndim = 3
+    _dims = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Instance normalisation of images. Shapes: input and output (N, C, H, W) or (C, H, W)."""
+    """Instance normalisation of images (N, C, H, W) or (C, H, W)."""
 
-    _ndim = 4
+    _dims = (3, 4)

@@ -9,6 +9,7 @@ from typing import Any
 import tinyvision.nn.functional as F
 from tinyvision.checks import as_int, pair
 from tinyvision.nn import init
+from tinyvision.nn.functional.arguments import Size
 from tinyvision.nn.linear import init_bias
 from tinyvision.nn.module import Module
 from tinyvision.nn.parameter import new_parameter
@@ -17,15 +18,8 @@ from tinyvision.tensor import Tensor
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class Conv2d(Module):
-    """A layer of learned filters that slide over images (cross-correlation, as in PyTorch).
-
-    Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_out, C_in / groups, kH, kW),
-    bias (C_out), output (N, C_out, H_out, W_out) with
-    H_out = floor((H + 2 * padding - dilation * (kH - 1) - 1) / stride) + 1.
-
-    Raises: ValueError for groups that do not divide the channels or an unknown padding.
-    """
+class _Conv(Module):
+    """What both have in common: the filters and how they slide."""
 
     output_padding: tuple[int, int] = (0, 0)
 
@@ -33,10 +27,10 @@ class Conv2d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] = 1,
-        padding: str | int | Sequence[int] = 0,
-        dilation: int | Sequence[int] = 1,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: str | Size = 0,
+        dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
@@ -44,32 +38,30 @@ class Conv2d(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.in_channels = as_int(in_channels, "Conv2d", "in_channels")
-        self.out_channels = as_int(out_channels, "Conv2d", "out_channels")
-        self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size")
-        self.stride = pair(stride, "Conv2d", "stride")
-        self.padding: Any = (
-            padding if isinstance(padding, str) else pair(padding, "Conv2d", "padding", 0)
-        )
-        self.dilation = pair(dilation, "Conv2d", "dilation")
-        self.groups = as_int(groups, "Conv2d", "groups")
+        name = type(self).__name__
+        self.in_channels = as_int(in_channels, name, "in_channels")
+        self.out_channels = as_int(out_channels, name, "out_channels")
+        self.kernel_size = pair(kernel_size, name, "kernel_size")
+        self.stride = pair(stride, name, "stride")
+        self.padding: Any = padding
+        if not isinstance(padding, str):
+            self.padding = pair(padding, name, "padding", 0)
+        self.dilation = pair(dilation, name, "dilation")
+        self.groups = as_int(groups, name, "groups")
         self.padding_mode = padding_mode
         self._check_configuration()
         size = (*self._channels_of_weight(), *self.kernel_size)
         self.weight = new_parameter(*size, dtype=dtype, device=device)
-        if bias:
-            self.bias = new_parameter(out_channels, dtype=dtype, device=device)
-        else:
-            self.register_parameter("bias", None)
+        shift = new_parameter(out_channels, dtype=dtype, device=device) if bias else None
+        self.register_parameter("bias", shift)
         self.reset_parameters()
 
     def _check_configuration(self) -> None:
         if self.groups <= 0:
             raise ValueError("groups must be a positive integer")
-        if self.in_channels % self.groups != 0:
-            raise ValueError("in_channels must be divisible by groups")
-        if self.out_channels % self.groups != 0:
-            raise ValueError("out_channels must be divisible by groups")
+        for channels in ("in_channels", "out_channels"):
+            if getattr(self, channels) % self.groups != 0:
+                raise ValueError(f"{channels} must be divisible by groups")
         if isinstance(self.padding, str) and self.padding not in ("same", "valid"):
             raise ValueError(
                 f"Invalid padding string {self.padding!r}, should be one of 'same', 'valid'"
@@ -83,12 +75,34 @@ class Conv2d(Module):
             )
 
     def _channels_of_weight(self) -> tuple[int, int]:
-        return self.out_channels, self.in_channels // self.groups
+        raise NotImplementedError
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias from the uniform distribution on +-1/sqrt(C_in/groups * kH * kW)."""
+        """Draw weight and bias from the uniform distribution on +-1/sqrt(fan_in of the weight)."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         init_bias(self.bias, self.weight)
+
+    def extra_repr(self) -> str:
+        channels = f"{self.in_channels}, {self.out_channels}"
+        windows = f"kernel_size={self.kernel_size}, stride={self.stride}"
+        usual = {"padding": (0, 0), "dilation": (1, 1), "output_padding": (0, 0), "groups": 1}
+        bias = ", bias=False" if self.bias is None else ""
+        padding_mode = self._unusual({"padding_mode": "zeros"})
+        return f"{channels}, {windows}{self._unusual(usual)}{bias}{padding_mode}"
+
+
+class Conv2d(_Conv):
+    """A layer of learned filters that slide over images (cross-correlation, as in PyTorch).
+
+    Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_out, C_in / groups, kH, kW),
+    bias (C_out), output (N, C_out, H_out, W_out) with
+    H_out = floor((H + 2 * padding - dilation * (kH - 1) - 1) / stride) + 1.
+
+    Raises: ValueError for groups that do not divide the channels or an unknown padding.
+    """
+
+    def _channels_of_weight(self) -> tuple[int, int]:
+        return self.out_channels, self.in_channels // self.groups
 
     def forward(self, input: Tensor) -> Tensor:
         padding = self.padding
@@ -107,27 +121,8 @@ class Conv2d(Module):
             pairs = [(p, p) for p in self.padding]
         return [*pairs[1], *pairs[0]]
 
-    def extra_repr(self) -> str:
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}"
-        )
-        if self.padding != (0, 0):
-            text += f", padding={self.padding}"
-        if self.dilation != (1, 1):
-            text += f", dilation={self.dilation}"
-        if any(self.output_padding):
-            text += f", output_padding={self.output_padding}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        if self.bias is None:
-            text += ", bias=False"
-        return (
-            text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
-        )
 
-
-class ConvTranspose2d(Conv2d):
+class ConvTranspose2d(_Conv):
     """A layer of learned filters that makes images larger, see F.conv_transpose2d.
 
     Shapes: input (N, C_in, H, W) or (C_in, H, W), weight (C_in, C_out / groups, kH, kW),
@@ -141,13 +136,13 @@ class ConvTranspose2d(Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
-        output_padding: int | Sequence[int] = 0,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
         groups: int = 1,
         bias: bool = True,
-        dilation: int | Sequence[int] = 1,
+        dilation: Size = 1,
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: Any = None,
@@ -179,13 +174,10 @@ class ConvTranspose2d(Conv2d):
                 f"ConvTranspose2d: for {input.ndim}D input, output_size must have 2 or "
                 f"{input.ndim} elements (got {len(output_size)})"
             )
+        sizes = (input.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size)
         least = [
-            (n - 1) * s - 2 * p + d * (k - 1) + 1
-            for n, s, p, d, k in zip(
-                input.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size,
-                strict=True,
-            )
-        ]  # fmt: skip
+            (n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in zip(*sizes, strict=True)
+        ]
         extra = [n - m for n, m in zip(output_size, least, strict=True)]
         if any(not 0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
             most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]

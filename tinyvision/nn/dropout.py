@@ -14,15 +14,13 @@ from tinyvision.tensor import Tensor
 class _Dropout(Module):
     """What the dropout layers have in common: the probability p."""
 
+    _shown = ("p", "inplace")
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-        self.p = p
-        self.inplace = inplace
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
+        self.p, self.inplace = p, inplace
 
 
 class Dropout(_Dropout):
@@ -46,16 +44,14 @@ class StochasticDepth(Module):
     Source: Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv 1603.09382.
     """
 
+    _shown = ("p", "mode")
+
     def __init__(self, p: float, mode: str) -> None:
         super().__init__()
-        self.p = p
-        self.mode = mode
+        self.p, self.mode = p, mode
 
     def forward(self, input: Tensor) -> Tensor:
         return F.stochastic_depth(input, self.p, self.mode, self.training)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, mode={self.mode}"
 
 
 class DropPath(Module):
@@ -66,8 +62,7 @@ class DropPath(Module):
 
     def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:
         super().__init__()
-        self.drop_prob = drop_prob
-        self.scale_by_keep = scale_by_keep
+        self.drop_prob, self.scale_by_keep = drop_prob, scale_by_keep
 
     def forward(self, x: Tensor) -> Tensor:
         output = F.stochastic_depth(x, self.drop_prob, "row", self.training)

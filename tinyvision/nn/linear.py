@@ -42,10 +42,8 @@ class Linear(Module):
         self.in_features = as_int(in_features, "Linear", "in_features")
         self.out_features = as_int(out_features, "Linear", "out_features")
         self.weight = new_parameter(out_features, in_features, dtype=dtype, device=device)
-        if bias:
-            self.bias = new_parameter(out_features, dtype=dtype, device=device)
-        else:
-            self.register_parameter("bias", None)
+        shift = new_parameter(out_features, dtype=dtype, device=device) if bias else None
+        self.register_parameter("bias", shift)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -58,10 +56,8 @@ class Linear(Module):
         return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, "
-            f"bias={self.bias is not None}"
-        )
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
 
 def init_bias(bias: Tensor | None, weight: Tensor) -> None:

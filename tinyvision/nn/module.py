@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Module(ModuleTree):
     """
 
     training: bool
+    _shown: ClassVar[tuple[str, ...]] = ()  # the attributes that repr shows
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,8 +241,13 @@ class Module(ModuleTree):
     # ------------------------------------------------------------ printing
 
     def extra_repr(self) -> str:
-        """What stands between the parentheses of a layer's repr."""
-        return ""
+        """What stands between the parentheses of a layer's repr; by default `_shown` attributes."""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self._shown)
+
+    def _unusual(self, usual: dict[str, Any]) -> str:
+        """ ", name=value" of the attributes that do not have their usual value, for extra_repr."""
+        values = {name: getattr(self, name) for name in usual}
+        return "".join(f", {n}={value}" for n, value in values.items() if value != usual[n])
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

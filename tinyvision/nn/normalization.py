@@ -1,4 +1,7 @@
-"""LayerNorm, RMSNorm and GroupNorm, which need no batch: each example is normalised alone."""
+"""LayerNorm, RMSNorm and GroupNorm, which need no batch: each example is normalised alone.
+
+The formulas, shapes and sources are those of the functions of the same name in nn.functional.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tinyvision.nn.parameter import new_parameter
 from tinyvision.tensor import Tensor
 
 
-class _Normalization(Module):
+class Normalization(Module):
     """A weight that starts at 1 and a bias that starts at 0, each if it is wanted."""
 
     def _make_parameters(
@@ -38,11 +41,10 @@ def _as_shape(normalized_shape: Any, name: str) -> tuple[int, ...]:
     return tuple(as_int(n, name, "normalized_shape") for n in normalized_shape)
 
 
-class LayerNorm(_Normalization):
+class LayerNorm(Normalization):
     """(x - mean) / sqrt(var + eps) * weight + bias, mean and variance over the last dims.
 
     Shapes: input and output (..., *normalized_shape); an int stands for one dim.
-    Source: Ba, Kiros and Hinton 2016, arXiv 1607.06450.
     """
 
     def __init__(
@@ -65,17 +67,12 @@ class LayerNorm(_Normalization):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
-        )
+        affine, bias = self.elementwise_affine, self.bias is not None
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={bias}"
 
 
-class RMSNorm(_Normalization):
-    """x / sqrt(mean of x^2 + eps) * weight, the mean over the last dims.
-
-    Shapes: as LayerNorm. Source: Zhang and Sennrich 2019, arXiv 1910.07467.
-    """
+class RMSNorm(Normalization):
+    """x / sqrt(mean of x^2 + eps) * weight, the mean over the last dims. Shapes: as LayerNorm."""
 
     def __init__(
         self,
@@ -95,17 +92,15 @@ class RMSNorm(_Normalization):
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        )
+        affine = self.elementwise_affine
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
 
 
-class GroupNorm(_Normalization):
+class GroupNorm(Normalization):
     """(x - mean) / sqrt(var + eps) * weight + bias, mean and variance over a group of channels.
 
     Shapes: input and output (N, num_channels, ...), weight and bias (num_channels,).
     Raises: ValueError if num_groups does not divide num_channels.
-    Source: Wu and He 2018, arXiv 1803.08494.
     """
 
     def __init__(
@@ -134,17 +129,14 @@ class GroupNorm(_Normalization):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
-            f"bias={self.bias is not None}"
-        )
+        sizes, bias = f"{self.num_groups}, {self.num_channels}", self.bias is not None
+        return f"{sizes}, eps={self.eps}, affine={self.affine}, bias={bias}"
 
 
 class LocalResponseNorm(Module):
     """x / (k + alpha * mean square of the `size` channels around) ^ beta, as in AlexNet.
 
     Shapes: input and output (N, C, ...).
-    Source: Krizhevsky et al. 2012, section 3.3.
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:

@@ -105,6 +105,12 @@ class _Recurrent(Module):
         return [getattr(self, name + suffix) for name in names]
 
 
+def _check_shapes(name: str, state: State, shape: tuple[int, ...]) -> None:
+    for i, part in enumerate(state):
+        if part.shape != shape:
+            raise RuntimeError(f"{name}: expected hidden[{i}] size {shape}, got {part.shape}")
+
+
 class _RNNBase(_Recurrent):
     """Runs a step along sequences, in layers and, if bidirectional, from both ends.
 
@@ -134,31 +140,18 @@ class _RNNBase(_Recurrent):
         self.num_layers = as_int(num_layers, self.mode, "num_layers")
         if self.num_layers <= 0:
             raise ValueError("num_layers must be greater than zero")
-        if (
-            isinstance(dropout, bool)
-            or not isinstance(dropout, (int, float))
-            or not 0 <= dropout <= 1
-        ):
-            raise ValueError(
-                "dropout should be a number in range [0, 1] representing the probability of an "
-                "element being zeroed"
-            )
-        if dropout > 0 and num_layers == 1:
-            warnings.warn(
-                "dropout is between layers, so that it does nothing with num_layers=1",
-                stacklevel=3,
-            )
-        self.batch_first = batch_first
+        _check_dropout(dropout, self.num_layers)
         self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        directions = 2 if bidirectional else 1
+        self.batch_first, self.bidirectional = batch_first, bidirectional
         for layer in range(num_layers):
-            width = input_size if layer == 0 else directions * hidden_size
-            for suffix in self._suffixes(layer):
+            suffixes = self._suffixes(layer)
+            width = input_size if layer == 0 else len(suffixes) * hidden_size
+            for suffix in suffixes:
                 self._add_parameters(suffix, width, device, dtype)
         self.reset_parameters()
 
     def _suffixes(self, layer: int) -> list[str]:
+        """The ends of the parameters' names, one for each direction."""
         return [f"_l{layer}", f"_l{layer}_reverse"][: 2 if self.bidirectional else 1]
 
     def _run(self, input: Tensor, state: State | None, activation: str) -> tuple[Tensor, State]:
@@ -229,23 +222,26 @@ class _RNNBase(_Recurrent):
                     f"shapes {[part.shape for part in state]}"
                 )
             state = tuple(part.unsqueeze(1) for part in state)
-        for i, part in enumerate(state):
-            if part.shape != shape:
-                raise RuntimeError(
-                    f"{self.mode}: expected hidden[{i}] size {shape}, got {part.shape}"
-                )
+        _check_shapes(self.mode, state, shape)
         return state
 
     def extra_repr(self) -> str:
-        options = {
-            "num_layers": (self.num_layers, 1),
-            "bias": (self.bias, True),
-            "batch_first": (self.batch_first, False),
-            "dropout": (self.dropout, 0),
-            "bidirectional": (self.bidirectional, False),
-        }
-        given = [f"{name}={value}" for name, (value, usual) in options.items() if value != usual]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *given])
+        usual = {"bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
+        unusual = self._unusual({"num_layers": 1, **usual})
+        return f"{self.input_size}, {self.hidden_size}{unusual}"
+
+
+def _check_dropout(dropout: Any, num_layers: int) -> None:
+    is_number = isinstance(dropout, (int, float)) and not isinstance(dropout, bool)
+    if not is_number or not 0 <= dropout <= 1:
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            "element being zeroed"
+        )
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            "dropout is between layers, so that it does nothing with num_layers=1", stacklevel=4
+        )
 
 
 class RNN(_RNNBase):
@@ -310,13 +306,9 @@ class _Cell(_Recurrent):
     """One step. Shapes: input (N, input_size), the state's parts (N, hidden_size); N may miss."""
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Any = None,
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
         dtype: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias)
         self._add_parameters("", input_size, device, dtype)
         self.reset_parameters()
@@ -333,12 +325,7 @@ class _Cell(_Recurrent):
         shape = (*input.shape[:-1], self.hidden_size)
         if state is None:
             state = (zeros(*shape, dtype=input.dtype),) * self._state_parts
-        for i, part in enumerate(state):
-            if part.shape != shape:
-                raise RuntimeError(
-                    f"{name}: expected hidden{i} of shape {shape} for input {input.shape}, but got "
-                    f"{part.shape}"
-                )
+        _check_shapes(name, state, shape)
         W_ih, W_hh, b_ih, b_hh = self._parameters_of("")
         if input.ndim == 2:
             return self._step(F.linear(input, W_ih, b_ih), state, W_hh, b_hh, activation)
@@ -347,7 +334,7 @@ class _Cell(_Recurrent):
         return tuple(part.squeeze(0) for part in self._step(x, state, W_hh, b_hh, activation))
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"
+        return f"{self.input_size}, {self.hidden_size}{self._unusual({'bias': True})}"
 
 
 class RNNCell(_Cell):
@@ -373,8 +360,7 @@ class RNNCell(_Cell):
         return self._run(input, None if hx is None else (hx,), self.nonlinearity)[0]
 
     def extra_repr(self) -> str:
-        suffix = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
-        return super().extra_repr() + suffix
+        return super().extra_repr() + self._unusual({"nonlinearity": "tanh"})
 
 
 class GRUCell(_Cell):

@@ -152,8 +152,7 @@ class TransformerEncoder(Module):
     ) -> None:
         super().__init__()
         self.layers = ModuleList([deepcopy(encoder_layer) for _ in range(num_layers)])
-        self.num_layers = num_layers
-        self.norm = norm
+        self.num_layers, self.norm = num_layers, norm
 
     def forward(
         self,
@@ -177,8 +176,7 @@ class TransformerDecoder(Module):
     ) -> None:
         super().__init__()
         self.layers = ModuleList([deepcopy(decoder_layer) for _ in range(num_layers)])
-        self.num_layers = num_layers
-        self.norm = norm
+        self.num_layers, self.norm = num_layers, norm
 
     def forward(
         self,
@@ -214,10 +212,8 @@ def _attend(
 
 
 def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
-    if activation == "relu":
-        return F.relu
-    if activation == "gelu":
-        return F.gelu
+    if activation in ("relu", "gelu"):
+        return F.relu if activation == "relu" else F.gelu
     if not callable(activation):
         raise RuntimeError(f"activation should be relu/gelu, not {activation}")
     return activation

@@ -161,8 +161,7 @@ class ModuleTree:
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Self]:
         """Self and all modules inside, parents before children, each once."""
-        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
-            yield module
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
         """(name, module) of the modules directly inside, each once."""
@@ -174,8 +173,7 @@ class ModuleTree:
 
     def children(self) -> Iterator[Any]:
         """The modules directly inside, each once."""
-        for _, child in self.named_children():
-            yield child
+        return (child for _, child in self.named_children())
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -188,8 +186,7 @@ class ModuleTree:
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters, each once: what an optimizer is given."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -199,8 +196,7 @@ class ModuleTree:
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """The buffers, each once."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def _named_members(
         self, table: str, prefix: str, recurse: bool, remove_duplicate: bool

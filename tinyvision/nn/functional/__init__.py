@@ -26,7 +26,7 @@ from tinyvision.nn.functional.activation import (
     tanh,
 )
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
-from tinyvision.nn.functional.convolution import conv2d, conv_transpose2d, linear
+from tinyvision.nn.functional.convolution import conv2d, conv_transpose2d
 from tinyvision.nn.functional.distance import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -35,7 +35,8 @@ from tinyvision.nn.functional.distance import (
     triplet_margin_loss,
 )
 from tinyvision.nn.functional.dropout import dropout, dropout2d, stochastic_depth
-from tinyvision.nn.functional.embedding import embedding
+from tinyvision.nn.functional.embedding import embedding, one_hot
+from tinyvision.nn.functional.linear import linear
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
     batch_norm,
@@ -46,7 +47,7 @@ from tinyvision.nn.functional.normalization import (
     normalize,
     rms_norm,
 )
-from tinyvision.nn.functional.padding import one_hot, pad
+from tinyvision.nn.functional.padding import pad
 from tinyvision.nn.functional.pooling import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,

@@ -16,7 +16,8 @@ from tinyvision.nn.functional.arguments import (
     as_number,
     check_float,
     check_same_dtype,
-    check_tensor,
+    check_str,
+    check_tensors,
 )
 from tinyvision.ops.elementwise import SIGMOID, Rule, Unary
 from tinyvision.tensor import Tensor
@@ -24,7 +25,7 @@ from tinyvision.tensor import Tensor
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); the gradient at 0 is 0."""
-    check_tensor("relu", "input", input)
+    check_tensors("relu", input=input)
     if input.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
     return input.relu_() if inplace else input.relu()
@@ -45,7 +46,7 @@ def hardtanh(
 
     Raises: ValueError if min_val is greater than max_val.
     """
-    check_tensor("hardtanh", "input", input)
+    check_tensors("hardtanh", input=input)
     min_val = as_number("hardtanh", "min_val", min_val)
     max_val = as_number("hardtanh", "max_val", max_val)
     if min_val > max_val:
@@ -71,7 +72,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic
     Models", 2013.
     """
-    _check("leaky_relu", input)
+    check_float("leaky_relu", input)
     negative_slope = as_number("leaky_relu", "negative_slope", negative_slope)
     rule = Rule(
         "LeakyRelu",
@@ -86,7 +87,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
     Source: Clevert, Unterthiner and Hochreiter, 2015, arXiv:1511.07289.
     """
-    _check("elu", input)
+    check_float("elu", input)
     alpha = as_number("elu", "alpha", alpha)
     # Of min(x, 0), exp cannot overflow, and where x > 0 expm1 is 0.
     rule = Rule(
@@ -108,7 +109,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Source: Klambauer et al. 2017, "Self-Normalizing Neural Networks", arXiv:1706.02515.
     """
-    _check("selu", input)
+    check_float("selu", input)
     return _apply(input, _SELU, inplace)
 
 
@@ -128,8 +129,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     Source: He et al. 2015, "Delving Deep into Rectifiers", arXiv:1502.01852.
     """
-    _check("prelu", input)
-    check_tensor("prelu", "weight", weight)
+    check_float("prelu", input)
+    check_tensors("prelu", weight=weight)
     check_same_dtype("prelu", input, weight=weight)
     if weight.numel() != 1:
         C = input.shape[1] if input.ndim > 1 else 1
@@ -151,7 +152,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
     Source: Dauphin et al. 2016, arXiv:1612.08083.
     """
-    _check("glu", input)
+    check_float("glu", input)
     if input.ndim == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     if input.size(dim) % 2 != 0:
@@ -167,13 +168,13 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
     Source: Howard et al. 2019, "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
     """
-    _check("hardsigmoid", input)
+    check_float("hardsigmoid", input)
     return _apply(input, _HARDSIGMOID, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * hardsigmoid(x), from the same source."""
-    _check("hardswish", input)
+    check_float("hardswish", input)
     return _apply(input, _HARDSWISH, inplace)
 
 
@@ -196,7 +197,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
     Source: Misra 2019, arXiv:1908.08681.
     """
-    _check("mish", input)
+    check_float("mish", input)
     return _apply(input, _MISH, inplace)
 
 
@@ -220,10 +221,8 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
 
     Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
     """
-    _check("gelu", input)
-    if not isinstance(approximate, str):
-        kind = type(approximate).__name__
-        raise TypeError(f"gelu(): argument 'approximate' must be str, not {kind}")
+    check_float("gelu", input)
+    check_str("gelu", "approximate", approximate)
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
     return Unary.apply(input, rule=_GELU if approximate == "none" else _GELU_TANH)
@@ -247,7 +246,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, section 4.
     """
-    _check("silu", input)
+    check_float("silu", input)
     return _apply(input, _SILU, inplace)
 
 
@@ -256,13 +255,13 @@ _SILU = Rule("Silu", kernels.silu_forward, kernels.silu_backward)
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x)."""
-    check_tensor("sigmoid", "input", input)
+    check_tensors("sigmoid", input=input)
     return input.sigmoid()
 
 
 def tanh(input: Tensor) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x)."""
-    check_tensor("tanh", "input", input)
+    check_tensors("tanh", input=input)
     return input.tanh()
 
 
@@ -271,7 +270,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
     Gradient: dx = g * sigmoid(beta x).
     """
-    _check("softplus", input)
+    check_float("softplus", input)
     beta = as_number("softplus", "beta", beta)
     threshold = as_number("softplus", "threshold", threshold)
 
@@ -291,7 +290,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 
     Gradient: dx = g * sigmoid(-x).
     """
-    _check("logsigmoid", input)
+    check_float("logsigmoid", input)
     return Unary.apply(input, rule=_LOG_SIGMOID)
 
 
@@ -309,7 +308,7 @@ def softmax(
 
     Gradient: dx = y * (g - sum of g y). `_stacklevel` is where a warning points to.
     """
-    check_tensor("softmax", "input", input)
+    check_tensors("softmax", input=input)
     return input.softmax(_choose_dim("softmax", input, dim, _stacklevel), dtype)
 
 
@@ -317,7 +316,7 @@ def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
     """softmax(-x)."""
-    check_tensor("softmin", "input", input)
+    check_tensors("softmin", input=input)
     return (-input).softmax(_choose_dim("softmin", input, dim, _stacklevel), dtype)
 
 
@@ -328,7 +327,7 @@ def log_softmax(
 
     Gradient: dx = g - softmax(x) * sum of g.
     """
-    check_tensor("log_softmax", "input", input)
+    check_tensors("log_softmax", input=input)
     return input.log_softmax(_choose_dim("log_softmax", input, dim, _stacklevel), dtype)
 
 
@@ -342,11 +341,6 @@ def _choose_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> i
         stacklevel=stacklevel,
     )
     return 0 if input.ndim in (0, 1, 3) else 1
-
-
-def _check(name: str, input: Tensor) -> None:
-    check_tensor(name, "input", input)
-    check_float(name, input)
 
 
 def _apply(input: Tensor, rule: Rule, inplace: bool) -> Tensor:

@@ -12,12 +12,27 @@ from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor
 
+Size = int | Sequence[int]  # for height and width
+
 # The kernels count in 64 bits; sizes up to here can be multiplied without an overflow.
 _LARGEST_SIZE = 2**31 - 1
 
 
-def check_float(name: str, input: Tensor) -> None:
-    """Raise NotImplementedError unless `input` holds floats."""
+def check_tensors(name: str, **tensors: Any) -> None:
+    """Raise TypeError unless all are Tensors."""
+    for argument, value in tensors.items():
+        check_tensor(name, argument, value)
+
+
+def check_optional(name: str, **tensors: Any) -> None:
+    """Raise TypeError unless each is a Tensor or None."""
+    for argument, value in tensors.items():
+        check_tensor(name, argument, value, optional=True)
+
+
+def check_float(name: str, input: Any) -> None:
+    """Raise TypeError unless `input` is a Tensor, NotImplementedError unless it holds floats."""
+    check_tensor(name, "input", input)
     if not input.is_floating_point():
         raise NotImplementedError(f'"{name}" not implemented for {TORCH_NAMES[input.dtype]!r}')
 
@@ -61,9 +76,13 @@ def check_bool(name: str, argument: str, value: Any) -> None:
         raise TypeError(f"{name}(): argument '{argument}' must be bool, not {type(value).__name__}")
 
 
-def size_pair(
-    name: str, argument: str, value: int | Sequence[int], minimum: int = 1
-) -> tuple[int, int]:
+def check_str(name: str, argument: str, value: Any) -> None:
+    """Raise TypeError unless `value` is a string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}(): argument '{argument}' must be str, not {type(value).__name__}")
+
+
+def size_pair(name: str, argument: str, value: Size, minimum: int = 1) -> tuple[int, int]:
     """A size for height and width.
 
     Raises: TypeError if not ints; RuntimeError if below minimum, or beyond any image.
@@ -91,6 +110,14 @@ def check_image(name: str, input: Tensor) -> None:
             f"has shape {input.shape}"
         )
     check_float(name, input)
+
+
+def on_batch(op: Any, input: Tensor, *others: Any, ndim: int = 4, **params: Any) -> Any:
+    """`op` of a batch (N, C, H, W), or of `ndim` dims; a single image becomes a batch of one."""
+    if input.ndim == ndim:
+        return op.apply(input, *others, **params)
+    result = op.apply(input.unsqueeze(0), *others, **params)
+    return tuple([t.squeeze(0) for t in result]) if isinstance(result, tuple) else result.squeeze(0)
 
 
 def check_reduction(

@@ -9,7 +9,12 @@ import numpy as np
 from tinyvision.checks import broadcast_shape
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.kernels.attention import Settings
-from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensor
+from tinyvision.nn.functional.arguments import (
+    as_number,
+    check_bool,
+    check_optional,
+    check_tensors,
+)
 from tinyvision.ops.attention import ScaledDotProductAttention
 from tinyvision.random import stream
 from tinyvision.tensor import Tensor
@@ -122,9 +127,8 @@ def _as_4d(x: Tensor, gqa: bool) -> Tensor:
 
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
-    for argument, x in (("query", query), ("key", key), ("value", value)):
-        check_tensor(_NAME, argument, x)
-    check_tensor(_NAME, "attn_mask", mask, optional=True)
+    check_tensors(_NAME, query=query, key=key, value=value)
+    check_optional(_NAME, attn_mask=mask)
     shapes = f"query {query.shape}, key {key.shape} and value {value.shape}"
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise RuntimeError(

@@ -1,63 +1,22 @@
-"""Layers with weights: linear maps and convolutions."""
+"""Convolutions, and their reverse."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tinyvision.checks import as_int
 from tinyvision.kernels import Geometry
+from tinyvision.kernels.windows import Pair
 from tinyvision.nn.functional.arguments import (
-    check_float,
+    Size,
     check_image,
+    check_optional,
     check_same_dtype,
-    check_tensor,
+    check_tensors,
+    on_batch,
     size_pair,
 )
 from tinyvision.ops.conv import Conv2d, ConvTranspose2d
-from tinyvision.ops.matmul import Linear
 from tinyvision.ops.shape import Pad
 from tinyvision.tensor import Tensor
-
-Size = int | Sequence[int]
-
-
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y = input weight^T + bias: one dot product per output feature.
-
-    Shapes: input (..., in), weight (out, in), bias (out,), y (..., out); a weight (in,) gives
-    one dot product, y (...).
-    Gradients: dinput = g weight, dweight = g^T input, dbias = sum of g over all but the last dim.
-    Raises: RuntimeError for shapes or dtypes that do not fit together.
-    """
-    check_tensor("linear", "input", input)
-    check_tensor("linear", "weight", weight)
-    check_tensor("linear", "bias", bias, optional=True)
-    check_same_dtype("linear", input, weight=weight, bias=bias)
-    check_float("linear", input)
-    _check_linear_shapes(input, weight, bias)
-    if weight.ndim == 1:
-        return input.matmul(weight)
-    return Linear.apply(input, weight, bias)
-
-
-def _check_linear_shapes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    if input.ndim == 0 or weight.ndim == 0:
-        raise RuntimeError(
-            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and "
-            f"{weight.ndim}D"
-        )
-    if weight.ndim > 2 or (weight.ndim == 1 and bias is not None):
-        raise RuntimeError(f"linear: weight must be a matrix, got shape {weight.shape}")
-    if input.shape[-1] != weight.shape[-1]:
-        raise RuntimeError(
-            f"linear: input and weight shapes cannot be multiplied: weight {weight.shape} expects "
-            f"{weight.shape[-1]} input features, but input {input.shape} has {input.shape[-1]}"
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise RuntimeError(
-            f"linear: expected bias to be of shape {weight.shape[:1]} for weight {weight.shape}, "
-            f"but got {bias.shape}"
-        )
 
 
 def conv2d(
@@ -79,8 +38,7 @@ def conv2d(
     Gradients: those of ops.conv.Conv2d.
     Raises: RuntimeError for sizes or dtypes that do not fit together, TypeError for wrong types.
     """
-    _check_operands(input, weight, bias)
-    _check_channels(input, weight, bias, groups)
+    groups = _check_operands("conv2d", input, weight, bias, groups)
     stride = size_pair("conv2d", "stride", stride)
     dilation = size_pair("conv2d", "dilation", dilation)
     if isinstance(padding, str):
@@ -89,10 +47,8 @@ def conv2d(
     padded = _check_kernel_fits(input, weight, padding, dilation)
     # A stride past the image's edge, however far, leaves one output: kernels need no larger one.
     stride = min(stride[0], padded[0]), min(stride[1], padded[1])
-    batch = input if input.ndim == 4 else input.unsqueeze(0)
     geometry = Geometry(stride, padding, dilation, groups)
-    output = Conv2d.apply(batch, weight, bias, geometry=geometry)
-    return output if input.ndim == 4 else output.squeeze(0)
+    return on_batch(Conv2d, input, weight, bias, geometry=geometry)
 
 
 def conv_transpose2d(
@@ -118,12 +74,26 @@ def conv_transpose2d(
     Raises: RuntimeError for sizes or dtypes that do not fit together, TypeError for wrong types.
     """
     name = "conv_transpose2d"
-    _check_operands(input, weight, bias, name, "(C_in, C_out / groups, kH, kW)")
-    groups = as_int(groups, name, "groups")
-    _check_transposed_channels(input, weight, bias, groups)
+    groups = _check_operands(name, input, weight, bias, groups, transposed=True)
     stride, dilation = size_pair(name, "stride", stride), size_pair(name, "dilation", dilation)
     padding = size_pair(name, "padding", padding, minimum=0)
     extra = size_pair(name, "output_padding", output_padding, minimum=0)
+    whole, size = _transposed_sizes(input, weight, stride, padding, extra, dilation)
+    if extra[0] < stride[0] and extra[1] < stride[1]:
+        geometry = Geometry(stride, padding, dilation, groups)
+        return on_batch(ConvTranspose2d, input, weight, bias, geometry=geometry, output_size=size)
+    # conv2d would make more rows of so many: cut the output out of all there is
+    geometry = Geometry(stride, (0, 0), dilation, groups)
+    output = on_batch(ConvTranspose2d, input, weight, None, geometry=geometry, output_size=whole)
+    widths = [(-p, e - p) for p, e in zip(padding, extra, strict=True)]
+    output = Pad.apply(output, widths=[(0, 0)] * (input.ndim - 2) + widths, value=0)
+    return output if bias is None else output + bias.reshape(-1, 1, 1)
+
+
+def _transposed_sizes(
+    input: Tensor, weight: Tensor, stride: Pair, padding: Pair, extra: Pair, dilation: Pair
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The size of all that the windows cover, and of the output."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise RuntimeError(
             "output padding must be smaller than either stride or dilation, but got "
@@ -131,92 +101,56 @@ def conv_transpose2d(
         )
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
     whole = [(n - 1) * s + k for n, s, k in zip(input.shape[-2:], stride, spans, strict=True)]
-    H_out, W_out = (n - 2 * p + e for n, p, e in zip(whole, padding, extra, strict=True))
-    if H_out < 1 or W_out < 1:
+    size = [n - 2 * p + e for n, p, e in zip(whole, padding, extra, strict=True)]
+    if min(size) < 1:
         raise RuntimeError(
-            f"conv_transpose2d: calculated output size {(H_out, W_out)} is too small for input "
+            f"conv_transpose2d: calculated output size {tuple(size)} is too small for input "
             f"{input.shape} and kernel {tuple(weight.shape[2:])}"
         )
-    batch = input if input.ndim == 4 else input.unsqueeze(0)
-    if all(e < s for e, s in zip(extra, stride, strict=True)):
-        geometry = Geometry(stride, padding, dilation, groups)
-        output = ConvTranspose2d.apply(
-            batch, weight, bias, geometry=geometry, output_size=(H_out, W_out)
-        )
-    else:  # conv2d would make more rows of so many: cut the output out of all there is
-        geometry = Geometry(stride, (0, 0), dilation, groups)
-        output = ConvTranspose2d.apply(
-            batch, weight, None, geometry=geometry, output_size=tuple(whole)
-        )
-        widths = [(-p, e - p) for p, e in zip(padding, extra, strict=True)]
-        output = Pad.apply(output, widths=[(0, 0), (0, 0), *widths], value=0)
-        output = output if bias is None else output + bias.reshape(-1, 1, 1)
-    return output if input.ndim == 4 else output.squeeze(0)
-
-
-def _check_transposed_channels(
-    input: Tensor, weight: Tensor, bias: Tensor | None, groups: int
-) -> None:
-    if groups < 1:
-        raise RuntimeError(f"conv_transpose2d: non-positive groups is not supported, got {groups}")
-    C_in, C_out = weight.shape[0], weight.shape[1] * groups
-    if C_in % groups:
-        raise RuntimeError(
-            f"conv_transpose2d: expected the input channels of weight {weight.shape} to be "
-            f"divisible by groups={groups}"
-        )
-    if input.shape[-3] != C_in:
-        raise RuntimeError(
-            f"conv_transpose2d: weight {weight.shape} expects {C_in} input channels, but input "
-            f"{input.shape} has {input.shape[-3]}"
-        )
-    if bias is not None and bias.shape != (C_out,):
-        raise RuntimeError(
-            f"conv_transpose2d: weight {weight.shape} with groups={groups} expects bias of shape "
-            f"{(C_out,)}, but got {bias.shape}"
-        )
+    return tuple(whole), tuple(size)
 
 
 def _check_operands(
+    name: str,
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    name: str = "conv2d",
-    shape: str = "(C_out, C_in / groups, kH, kW)",
-) -> None:
+    groups: int,
+    transposed: bool = False,
+) -> int:
+    """groups as an int, after all that the shapes have to fulfil."""
     check_image(name, input)
-    check_tensor(name, "weight", weight)
-    check_tensor(name, "bias", bias, optional=True)
+    check_tensors(name, weight=weight)
+    check_optional(name, bias=bias)
     check_same_dtype(name, input, weight=weight, bias=bias)
     if weight.ndim != 4 or 0 in weight.shape:
+        channels = "C_in, C_out / groups" if transposed else "C_out, C_in / groups"
         raise RuntimeError(
-            f"{name}: expected weight of shape {shape} without zeros, but got {weight.shape}"
+            f"{name}: expected weight of shape ({channels}, kH, kW) without zeros, but got "
+            f"{weight.shape}"
         )
-
-
-def _check_channels(input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
-    if as_int(groups, "conv2d", "groups") < 1:
-        raise RuntimeError(f"conv2d: non-positive groups is not supported, got {groups}")
-    C_in, C_out = input.shape[-3], weight.shape[0]
-    if C_in != weight.shape[1] * groups:
+    groups = as_int(groups, name, "groups")
+    if groups < 1:
+        raise RuntimeError(f"{name}: non-positive groups is not supported, got {groups}")
+    one, other = weight.shape[0], weight.shape[1] * groups
+    C_in, C_out = (one, other) if transposed else (other, one)
+    described = f"{name}: weight {weight.shape} with groups={groups} expects"
+    if input.shape[-3] != C_in:
         raise RuntimeError(
-            f"conv2d: weight {weight.shape} with groups={groups} expects "
-            f"{weight.shape[1] * groups} input channels, but input {input.shape} has {C_in}"
+            f"{described} {C_in} input channels, but input {input.shape} has {input.shape[-3]}"
         )
-    if C_out % groups:
+    if one % groups:
         raise RuntimeError(
-            f"conv2d: expected the output channels of weight {weight.shape} to be divisible by "
-            f"groups={groups}, but there are {C_out}"
+            f"{name}: the first dim of weight should be divisible by groups={groups}, but is {one}"
         )
     if bias is not None and bias.shape != (C_out,):
-        raise RuntimeError(
-            f"conv2d: weight {weight.shape} expects bias of shape {(C_out,)}, but got {bias.shape}"
-        )
+        raise RuntimeError(f"{described} bias of shape {(C_out,)}, but got {bias.shape}")
+    return groups
 
 
 def _named_padding(
-    input: Tensor, weight: Tensor, name: str, stride: Size, dilation: tuple[int, int]
-) -> tuple[Tensor, tuple[int, int]]:
+    input: Tensor, weight: Tensor, name: str, stride: Pair, dilation: Pair
+) -> tuple[Tensor, Pair]:
     """The numbers that "valid" or "same" stand for, and the input with what they leave over."""
     if name == "valid":
         return input, (0, 0)
@@ -234,9 +168,7 @@ def _named_padding(
     return input, (total[0] // 2, total[1] // 2)
 
 
-def _check_kernel_fits(
-    input: Tensor, weight: Tensor, padding: tuple[int, int], dilation: tuple[int, int]
-) -> tuple[int, int]:
+def _check_kernel_fits(input: Tensor, weight: Tensor, padding: Pair, dilation: Pair) -> Pair:
     """The padded image's size, which is checked to hold the filter at least once."""
     H, W = input.shape[-2:]
     padded = H + 2 * padding[0], W + 2 * padding[1]

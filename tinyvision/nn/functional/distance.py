@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyvision.checks import broadcast_shape
-from tinyvision.nn.functional.arguments import as_number, check_reduction, check_tensor
+from tinyvision.nn.functional.arguments import as_number, check_reduction, check_tensors
 from tinyvision.nn.functional.regression import reduced
 from tinyvision.tensor import Tensor
 
@@ -15,8 +15,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
     Shapes: x1 and x2 broadcast; the result is without dim.
     """
-    check_tensor("cosine_similarity", "x1", x1)
-    check_tensor("cosine_similarity", "x2", x2)
+    check_tensors("cosine_similarity", x1=x1, x2=x2)
     shape = broadcast_shape(x1.shape, x2.shape)
     x1, x2 = x1.expand(shape), x2.expand(shape)
     x1, x2 = (x / x.norm(2, dim, keepdim=True).clamp(min=eps) for x in (x1, x2))
@@ -30,8 +29,7 @@ def pairwise_distance(
 
     Shapes: x1 and x2 broadcast to (..., D), the result is (...), or (..., 1) with keepdim.
     """
-    check_tensor("pairwise_distance", "x1", x1)
-    check_tensor("pairwise_distance", "x2", x2)
+    check_tensors("pairwise_distance", x1=x1, x2=x2)
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
@@ -50,12 +48,11 @@ def cosine_embedding_loss(
     """
     name = "cosine_embedding_loss"
     check_reduction(name, reduction, size_average, reduce)
-    for argument, tensor in (("input1", input1), ("input2", input2), ("target", target)):
-        check_tensor(name, argument, tensor)
+    check_tensors(name, input1=input1, input2=input2, target=target)
     if target.ndim > 1 or not input1.ndim == input2.ndim == target.ndim + 1:
         raise RuntimeError(
             f"{name}: expected inputs (N, D) and target (N,), or without N, but got "
-            f"{tuple(input1.shape)}, {tuple(input2.shape)} and {tuple(target.shape)}"
+            f"{input1.shape}, {input2.shape} and {target.shape}"
         )
     smallest = 1e-12  # PyTorch's, beside the squares
     squares = [(x * x).sum(-1) + smallest for x in (input1, input2)]
@@ -80,12 +77,11 @@ def margin_ranking_loss(
     """
     name = "margin_ranking_loss"
     check_reduction(name, reduction, size_average, reduce)
-    for argument, tensor in (("input1", input1), ("input2", input2), ("target", target)):
-        check_tensor(name, argument, tensor)
+    check_tensors(name, input1=input1, input2=input2, target=target)
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError(
             f"{name}: All input tensors should have same dimension but got sizes: input1: "
-            f"{tuple(input1.shape)}, input2: {tuple(input2.shape)}, target: {tuple(target.shape)}"
+            f"{input1.shape}, input2: {input2.shape}, target: {target.shape}"
         )
     margin = as_number(name, "margin", margin)
     return reduced((margin - target * (input1 - input2)).clamp(min=0), reduction)
@@ -112,8 +108,7 @@ def triplet_margin_loss(
     """
     name = "triplet_margin_loss"
     check_reduction(name, reduction, size_average, reduce)
-    for argument, x in (("anchor", anchor), ("positive", positive), ("negative", negative)):
-        check_tensor(name, argument, x)
+    check_tensors(name, anchor=anchor, positive=positive, negative=negative)
     if as_number(name, "margin", margin) <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:

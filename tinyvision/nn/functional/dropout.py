@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyvision.creation import from_numpy
 from tinyvision.dtypes import TORCH_NAMES
-from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensor
+from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensors
 from tinyvision.random import stream
 from tinyvision.tensor import Tensor
 
@@ -82,7 +82,7 @@ def _check(name: str, input: Tensor, p: float, training: bool) -> None:
     p = as_number(name, "p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    check_tensor(name, "input", input)
+    check_tensors(name, input=input)
     check_bool(name, "training", training)
 
 

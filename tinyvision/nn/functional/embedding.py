@@ -1,12 +1,13 @@
-"""Embeddings: vectors that stand for integers."""
+"""Vectors that stand for integers: embeddings, which are learned, and one-hot vectors."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tinyvision.checks import as_int
+from tinyvision.creation import from_numpy
 from tinyvision.dtypes import TORCH_NAMES
-from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensor
+from tinyvision.nn.functional.arguments import as_number, check_bool, check_tensors
 from tinyvision.ops.embedding import Embedding
 from tinyvision.ops.indexing import check_range
 from tinyvision.tensor import Tensor
@@ -31,8 +32,7 @@ def embedding(
     Raises: IndexError for input outside of [0, V), RuntimeError for input that is not int32 or
     int64 or weight that is no matrix, AssertionError (PyTorch's type here) for padding_idx.
     """
-    check_tensor("embedding", "input", input)
-    check_tensor("embedding", "weight", weight)
+    check_tensors("embedding", input=input, weight=weight)
     if sparse:
         raise NotImplementedError("embedding: sparse=True is not supported")
     if weight.ndim != 2:
@@ -52,6 +52,35 @@ def embedding(
     return Embedding.apply(
         weight, rows=rows, padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq
     )
+
+
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    """Vectors that are 1 at the class and 0 elsewhere, int64; by default max class + 1 long.
+
+    Shapes: input (...), output (..., num_classes).
+    Raises: RuntimeError for classes that are not int64, negative, or not below num_classes.
+    """
+    check_tensors("one_hot", input=input)
+    classes = input.numpy()
+    if classes.dtype != np.int64:
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor, got "
+            f"{TORCH_NAMES[classes.dtype]}"
+        )
+    num_classes = as_int(num_classes, "one_hot", "num_classes")
+    if classes.size == 0 and num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    if classes.size and classes.min() < 0:
+        raise RuntimeError(f"Class values must be non-negative, got {classes.min()}.")
+    if num_classes == -1:
+        num_classes = int(classes.max()) + 1
+    elif classes.size and classes.max() >= num_classes:
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes, got {classes.max()} and {num_classes}."
+        )
+    output = np.zeros((*classes.shape, num_classes), np.int64)
+    np.put_along_axis(output, classes[..., None], 1, axis=-1)
+    return from_numpy(output)
 
 
 def check_padding_idx(padding_idx: int | None, num_embeddings: int) -> int | None:

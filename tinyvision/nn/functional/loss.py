@@ -10,8 +10,9 @@ from tinyvision.nn.functional.arguments import (
     as_number,
     check_constant,
     check_float,
+    check_optional,
     check_reduction,
-    check_tensor,
+    check_tensors,
 )
 from tinyvision.ops.losses import CrossEntropy, NllLoss
 from tinyvision.tensor import Tensor
@@ -105,9 +106,8 @@ def _cross_entropy_of_probabilities(
 
 
 def _check_classification(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    check_tensor(name, "input", input)
-    check_tensor(name, "target", target)
-    check_tensor(name, "weight", weight, optional=True)
+    check_tensors(name, input=input, target=target)
+    check_optional(name, weight=weight)
     check_float(name, input)
     if input.ndim == 0:
         raise ValueError(f"{name}: Expected 1 or more dimensions (got 0)")

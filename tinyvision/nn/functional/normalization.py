@@ -13,8 +13,9 @@ from tinyvision.nn.functional.arguments import (
     as_number,
     check_constant,
     check_float,
+    check_optional,
     check_same_dtype,
-    check_tensor,
+    check_tensors,
 )
 from tinyvision.ops.norm import BatchNorm, BatchNormByRunning, LayerNorm
 from tinyvision.ops.shape import Pad
@@ -103,7 +104,7 @@ def _normalize_by_running(
 
 
 def _check_batch_norm(input: Tensor, *per_channel: Tensor | None) -> None:
-    check_tensor("batch_norm", "input", input)
+    check_tensors("batch_norm", input=input)
     if input.ndim < 2:
         raise IndexError(f"batch_norm: expected input of shape (N, C, ...), but got {input.shape}")
     check_float("batch_norm", input)
@@ -115,9 +116,9 @@ def _check_batch_norm(input: Tensor, *per_channel: Tensor | None) -> None:
 
 
 def _check_per_channel(name: str, input: Tensor, **per_channel: Tensor | None) -> None:
+    check_optional(name, **per_channel)
     C = input.shape[1]
     for argument, value in per_channel.items():
-        check_tensor(name, argument, value, optional=True)
         if value is not None and value.shape != (C,):
             raise RuntimeError(
                 f"{name}: {argument} should contain {C} elements, one per channel of input "
@@ -166,7 +167,7 @@ def rms_norm(
 
 def _check_rows(name: str, input: Tensor, shape: Any, **parameters: Tensor | None) -> int:
     """How many values the normalized dims hold together."""
-    check_tensor(name, "input", input)
+    check_tensors(name, input=input)
     if not isinstance(shape, (tuple, list)):
         kind = type(shape).__name__
         raise TypeError(f"{name}(): argument 'normalized_shape' must be tuple of ints, not {kind}")
@@ -179,8 +180,8 @@ def _check_rows(name: str, input: Tensor, shape: Any, **parameters: Tensor | Non
             f"{name}: given normalized_shape={list(shape)}, expected input with shape "
             f"[*, {', '.join(map(str, shape))}], but got input of size {list(input.shape)}"
         )
+    check_optional(name, **parameters)
     for argument, value in parameters.items():
-        check_tensor(name, argument, value, optional=True)
         if value is not None and tuple(value.shape) != shape:
             raise RuntimeError(
                 f"{name}: expected {argument} to be of same shape as normalized_shape, but got "
@@ -199,7 +200,7 @@ def local_response_norm(
     Source: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural
     networks", section 3.3.
     """
-    check_tensor("local_response_norm", "input", input)
+    check_tensors("local_response_norm", input=input)
     if input.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim})")
     check_float("local_response_norm", input)
@@ -227,7 +228,6 @@ def group_norm(
 
     Source: Wu and He, "Group Normalization", 2018, arXiv:1803.08494.
     """
-    check_tensor("group_norm", "input", input)
     check_float("group_norm", input)
     if input.ndim < 2:
         raise RuntimeError(
@@ -275,7 +275,7 @@ def instance_norm(
 
     Source: Ulyanov et al., "Instance normalization", 2016, arXiv:1607.08022.
     """
-    check_tensor("instance_norm", "input", input)
+    check_tensors("instance_norm", input=input)
     if input.ndim < 3 and use_input_stats:
         raise ValueError(f"instance_norm: expected input (N, C, L, ...), got {list(input.shape)}")
     N, C, *rest = input.shape
@@ -304,7 +304,7 @@ def normalize(
 
     Raises: IndexError for a dim out of range, RuntimeError for integers.
     """
-    check_tensor("normalize", "input", input)
+    check_tensors("normalize", input=input)
     if out is not None:
         raise NotImplementedError("normalize: argument 'out' is not supported")
     smallest = as_number("normalize", "eps", eps)

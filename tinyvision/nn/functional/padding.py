@@ -1,15 +1,11 @@
-"""Borders around a tensor, and one-hot vectors."""
+"""Borders around a tensor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tinyvision.checks import as_int, fitting
-from tinyvision.creation import from_numpy
-from tinyvision.dtypes import TORCH_NAMES
-from tinyvision.nn.functional.arguments import as_number, check_tensor
+from tinyvision.nn.functional.arguments import as_number, check_str, check_tensors
 from tinyvision.ops.shape import Cat, Pad
 from tinyvision.tensor import Tensor
 
@@ -27,9 +23,8 @@ def pad(
     Raises: RuntimeError for widths that do not fit the shape, NotImplementedError for a mode or
     a number of dims that PyTorch does not have either.
     """
-    check_tensor("pad", "input", input)
-    if not isinstance(mode, str):
-        raise TypeError(f"pad(): argument 'mode' must be str, not {type(mode).__name__}")
+    check_tensors("pad", input=input)
+    check_str("pad", "mode", mode)
     if mode not in _MODES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}; choose one of {_MODES}")
     fill = 0 if value is None else as_number("pad", "value", value)
@@ -132,32 +127,3 @@ def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 def _repeat(x: Tensor, dim: int, place: int, times: int) -> Tensor:
     return _part(x, dim, place, 1).expand(*x.shape[:dim], times, *x.shape[dim + 1 :])
-
-
-def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
-    """Vectors that are 1 at the class and 0 elsewhere, int64; by default max class + 1 long.
-
-    Shapes: input (...), output (..., num_classes).
-    Raises: RuntimeError for classes that are not int64, negative, or not below num_classes.
-    """
-    check_tensor("one_hot", "input", input)
-    classes = input.numpy()
-    if classes.dtype != np.int64:
-        raise RuntimeError(
-            "one_hot is only applicable to index tensor of type LongTensor, got "
-            f"{TORCH_NAMES[classes.dtype]}"
-        )
-    num_classes = as_int(num_classes, "one_hot", "num_classes")
-    if classes.size == 0 and num_classes <= 0:
-        raise RuntimeError("Can not infer total number of classes from empty tensor.")
-    if classes.size and classes.min() < 0:
-        raise RuntimeError(f"Class values must be non-negative, got {classes.min()}.")
-    if num_classes == -1:
-        num_classes = int(classes.max()) + 1
-    elif classes.size and classes.max() >= num_classes:
-        raise RuntimeError(
-            f"Class values must be smaller than num_classes, got {classes.max()} and {num_classes}."
-        )
-    output = np.zeros((*classes.shape, num_classes), np.int64)
-    np.put_along_axis(output, classes[..., None], 1, axis=-1)
-    return from_numpy(output)

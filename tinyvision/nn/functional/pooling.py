@@ -7,11 +7,15 @@ from typing import Any
 
 from tinyvision.checks import as_int
 from tinyvision.kernels.windows import Pair, Windows, grid_bounds, window_bounds
-from tinyvision.nn.functional.arguments import check_bool, check_image, size_pair
+from tinyvision.nn.functional.arguments import (
+    Size,
+    check_bool,
+    check_image,
+    on_batch,
+    size_pair,
+)
 from tinyvision.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.tensor import Tensor
-
-Size = int | Sequence[int]
 
 
 def max_pool2d(
@@ -36,8 +40,9 @@ def max_pool2d(
     check_bool("max_pool2d", "ceil_mode", ceil_mode)
     kernel, stride, padding = _window("max_pool2d", kernel_size, stride, padding)
     dilation = size_pair("max_pool2d", "dilation", dilation)
-    windows = _windows("max_pool2d", input, kernel, stride, padding, dilation, ceil_mode)
-    return _on_batch(MaxPool2d, input, windows=windows, return_indices=bool(return_indices))
+    size = input.shape[-2:]
+    windows = windows_over("max_pool2d", size, kernel, stride, padding, dilation, ceil_mode)
+    return on_batch(MaxPool2d, input, windows=windows, return_indices=bool(return_indices))
 
 
 def avg_pool2d(
@@ -63,9 +68,10 @@ def avg_pool2d(
     kernel, stride, padding = _window("avg_pool2d", kernel_size, stride, padding)
     if divisor_override is not None and as_int(divisor_override, "avg_pool2d", "divisor") == 0:
         raise RuntimeError("avg_pool2d: divisor_override must be not zero")
-    windows = _windows("avg_pool2d", input, kernel, stride, padding, (1, 1), ceil_mode)
-    bounds = window_bounds(input.shape[-2:], windows, count_include_pad, divisor_override)
-    return _on_batch(AvgPool2d, input, bounds=bounds)
+    size = input.shape[-2:]
+    windows = windows_over("avg_pool2d", size, kernel, stride, padding, (1, 1), ceil_mode)
+    bounds = window_bounds(size, windows, count_include_pad, divisor_override)
+    return on_batch(AvgPool2d, input, bounds=bounds)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
@@ -76,7 +82,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
     size = _grid_size("adaptive_avg_pool2d", input, output_size)
-    return _on_batch(AdaptiveAvgPool2d, input, bounds=grid_bounds(input.shape[-2:], size))
+    return on_batch(AdaptiveAvgPool2d, input, bounds=grid_bounds(input.shape[-2:], size))
 
 
 def adaptive_max_pool2d(
@@ -91,17 +97,7 @@ def adaptive_max_pool2d(
     """
     size = _grid_size("adaptive_max_pool2d", input, output_size)
     bounds = grid_bounds(input.shape[-2:], size)
-    return _on_batch(AdaptiveMaxPool2d, input, bounds=bounds, return_indices=bool(return_indices))
-
-
-def _on_batch(op: Any, input: Tensor, **params: Any) -> Any:
-    """`op` on (N, C, H, W); an image (C, H, W) becomes a batch of one for it."""
-    if input.ndim == 4:
-        return op.apply(input, **params)
-    result = op.apply(input.unsqueeze(0), **params)
-    if isinstance(result, tuple):
-        return tuple([t.squeeze(0) for t in result])
-    return result.squeeze(0)
+    return on_batch(AdaptiveMaxPool2d, input, bounds=bounds, return_indices=bool(return_indices))
 
 
 def _window(name: str, kernel_size: Size, stride: Any, padding: Size) -> tuple[Pair, Pair, Pair]:
@@ -117,27 +113,27 @@ def _window(name: str, kernel_size: Size, stride: Any, padding: Size) -> tuple[P
     return kernel, steps, border
 
 
-def _windows(
+def windows_over(
     name: str,
-    input: Tensor,
+    size: tuple[int, ...],
     kernel: Pair,
     stride: Pair,
     padding: Pair,
     dilation: Pair,
-    ceil_mode: bool,
+    ceil_mode: bool = False,
 ) -> Windows:
-    """How a window slides over the input.
+    """How a window slides over an image of that size.
 
-    Raises: RuntimeError if there are none.
+    Raises: RuntimeError if it fits nowhere.
     """
     H_out, W_out = [
-        _count_windows(*sizes, ceil_mode)
-        for sizes in zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True)
+        _count_windows(*numbers, ceil_mode)
+        for numbers in zip(size, kernel, stride, padding, dilation, strict=True)
     ]
     if H_out < 1 or W_out < 1:
         raise RuntimeError(
-            f"{name}: Output size is too small: input {input.shape} with kernel_size={kernel}, "
-            f"stride={stride}, padding={padding}, dilation={dilation} gives {(H_out, W_out)}"
+            f"{name}: Output size is too small: kernel_size={kernel} with stride={stride}, "
+            f"padding={padding}, dilation={dilation} has no room in an image {tuple(size)}"
         )
     return Windows(kernel, stride, padding, dilation, (H_out, W_out))
 

@@ -12,9 +12,10 @@ from tinyvision.nn.functional.arguments import (
     as_number,
     check_constant,
     check_float,
+    check_optional,
     check_reduction,
     check_same_dtype,
-    check_tensor,
+    check_tensors,
 )
 from tinyvision.ops.elementwise import Rule, Unary
 from tinyvision.ops.losses import BinaryCrossEntropy
@@ -170,7 +171,7 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction, size_average, reduce)
     _check_binary(name, input, target, weight)
-    check_tensor(name, "pos_weight", pos_weight, optional=True)
+    check_optional(name, pos_weight=pos_weight)
     check_constant(name, "pos_weight", pos_weight)
     if not target.is_floating_point():
         raise RuntimeError(
@@ -213,8 +214,7 @@ def kl_div(
             "major release.",
             stacklevel=2,
         )
-    check_tensor("kl_div", "input", input)
-    check_tensor("kl_div", "target", target)
+    check_tensors("kl_div", input=input, target=target)
     if log_target:
         loss = target.exp() * (target - input)
     else:
@@ -227,9 +227,8 @@ def kl_div(
 
 
 def _check_binary(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    check_tensor(name, "input", input)
-    check_tensor(name, "target", target)
-    check_tensor(name, "weight", weight, optional=True)
+    check_tensors(name, input=input, target=target)
+    check_optional(name, weight=weight)
     check_constant(name, "weight", weight)
     check_float(name, input)
     if target.shape != input.shape:
@@ -258,8 +257,7 @@ def _times_weight(name: str, loss: Tensor, weight: Tensor | None, reduction: str
 
 def _difference(name: str, input: Tensor, target: Tensor) -> Tensor:
     """input - target, with PyTorch's warning if they have to be broadcast."""
-    check_tensor(name, "input", input)
-    check_tensor(name, "target", target)
+    check_tensors(name, input=input, target=target)
     if target.shape != input.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
@@ -274,7 +272,7 @@ def _weighted(loss: Tensor, input: Tensor, weight: Tensor | None) -> Tensor:
     """The loss times weights that have the input's shape."""
     if weight is None:
         return loss
-    check_tensor("loss", "weight", weight)
+    check_tensors("loss", weight=weight)
     if weight.shape != input.shape:
         raise ValueError(
             f"Weights and input must have the same size, got {weight.shape} and {input.shape}."

@@ -11,21 +11,17 @@ import numpy as np
 from tinyvision.checks import as_int
 from tinyvision.kernels.windows import Windows
 from tinyvision.nn.functional.arguments import (
+    Size,
     as_number,
     check_bool,
     check_float,
     check_image,
-    check_tensor,
+    check_tensors,
+    on_batch,
     size_pair,
 )
-from tinyvision.ops.vision import (
-    Fold,
-    Interpolate,
-    Places,
-    Unfold,
-    linear_places,
-    nearest_places,
-)
+from tinyvision.nn.functional.pooling import windows_over
+from tinyvision.ops.vision import Fold, Interpolate, Places, Unfold, linear_places, nearest_places
 from tinyvision.tensor import Tensor
 
 _LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}  # how many dims the input of each has
@@ -54,7 +50,7 @@ def interpolate(
     Raises: ValueError for arguments that contradict each other, NotImplementedError for other
     modes, antialias, or a mode that does not fit the dims, RuntimeError for sizes below 1.
     """
-    check_tensor("interpolate", "input", input)
+    check_tensors("interpolate", input=input)
     _check_mode(input, mode, align_corners, antialias)
     sizes, factors = _sizes(input, size, scale_factor)
     if recompute_scale_factor:
@@ -141,11 +137,7 @@ def _places(
 
 
 def unfold(
-    input: Tensor,
-    kernel_size: int | Sequence[int],
-    dilation: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    stride: int | Sequence[int] = 1,
+    input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
 ) -> Tensor:
     """The windows a filter slides over, as columns: convolution is then a matrix product.
 
@@ -155,25 +147,22 @@ def unfold(
     """
     check_image("unfold", input)
     windows = _windows("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
-    batch = input if input.ndim == 4 else input.unsqueeze(0)
-    output = Unfold.apply(batch, windows=windows)
-    return output if input.ndim == 4 else output.squeeze(0)
+    return on_batch(Unfold, input, windows=windows)
 
 
 def fold(
     input: Tensor,
-    output_size: int | Sequence[int],
-    kernel_size: int | Sequence[int],
-    dilation: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    stride: int | Sequence[int] = 1,
+    output_size: Size,
+    kernel_size: Size,
+    dilation: Size = 1,
+    padding: Size = 0,
+    stride: Size = 1,
 ) -> Tensor:
     """The image of that size whose pixels are the sums of their copies in columns of `unfold`.
 
     Shapes: input (N, C * kH * kW, L) or (C * kH * kW, L), output (N, C, *output_size) or without N.
     Raises: RuntimeError for sizes that do not fit together, TypeError for wrong types.
     """
-    check_tensor("fold", "input", input)
     check_float("fold", input)
     size = size_pair("fold", "output_size", output_size)
     windows = _windows("fold", size, kernel_size, dilation, padding, stride)
@@ -183,31 +172,22 @@ def fold(
             f"fold: expected input (N, C * {rows}, {L}) for output_size={size}, but got "
             f"{list(input.shape)}"
         )
-    batch = input if input.ndim == 3 else input.unsqueeze(0)
-    shape = batch.shape[0], batch.shape[1] // rows, *size
-    output = Fold.apply(batch, shape=shape, windows=windows)
-    return output if input.ndim == 3 else output.squeeze(0)
+    N = 1 if input.ndim == 2 else input.shape[0]
+    shape = (N, input.shape[-2] // rows, *size)
+    return on_batch(Fold, input, ndim=3, shape=shape, windows=windows)
 
 
 def _windows(
-    name: str, size: Sequence[int], kernel_size: Any, dilation: Any, padding: Any, stride: Any
+    name: str, size: tuple[int, ...], kernel: Size, dilation: Size, padding: Size, stride: Size
 ) -> Windows:
-    """How windows slide over an image of that size."""
-    kernel_size = size_pair(name, "kernel_size", kernel_size)
-    dilation = size_pair(name, "dilation", dilation)
-    padding = size_pair(name, "padding", padding, minimum=0)
-    stride = size_pair(name, "stride", stride)
-    room = [
-        n + 2 * p - d * (k - 1) - 1
-        for n, k, d, p in zip(size, kernel_size, dilation, padding, strict=True)
-    ]
-    if min(room) < 0:
-        raise RuntimeError(
-            f"{name}: an image {tuple(size)} with kernel_size={kernel_size}, dilation={dilation}, "
-            f"padding={padding} has no room for a window"
-        )
-    output_size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
-    return Windows(kernel_size, stride, padding, dilation, output_size)
+    return windows_over(
+        name,
+        size,
+        kernel=size_pair(name, "kernel_size", kernel),
+        stride=size_pair(name, "stride", stride),
+        padding=size_pair(name, "padding", padding, minimum=0),
+        dilation=size_pair(name, "dilation", dilation),
+    )
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -247,7 +227,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
 
 def _shuffle_factor(name: str, argument: str, input: Tensor, factor: int) -> int:
-    check_tensor(name, "input", input)
+    check_tensors(name, input=input)
     if input.ndim < 3:
         raise RuntimeError(
             f"{name} expects input to have at least 3 dimensions, but got input with "
