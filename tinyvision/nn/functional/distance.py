@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyvision.checks import broadcast_shape
-from tinyvision.nn.functional.arguments import as_number, check_reduction, check_tensor
+from tinyvision.nn.functional.arguments import as_number, as_reduction, check_tensor
 from tinyvision.nn.functional.regression import reduced
 from tinyvision.tensor import Tensor
 
@@ -49,7 +49,7 @@ def cosine_embedding_loss(
     Shapes: inputs (N, D) and target (N,), or (D,) and (). Raises: RuntimeError for others.
     """
     name = "cosine_embedding_loss"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     for argument, tensor in (("input1", input1), ("input2", input2), ("target", target)):
         check_tensor(name, argument, tensor)
     if target.ndim > 1 or not input1.ndim == input2.ndim == target.ndim + 1:
@@ -79,7 +79,7 @@ def margin_ranking_loss(
     Shapes: all three of as many dims, and broadcast. Raises: RuntimeError for others.
     """
     name = "margin_ranking_loss"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     for argument, tensor in (("input1", input1), ("input2", input2), ("target", target)):
         check_tensor(name, argument, tensor)
     if not input1.ndim == input2.ndim == target.ndim:
@@ -111,7 +111,7 @@ def triplet_margin_loss(
     Source: Balntas et al. 2016, "Learning local feature descriptors with triplets", BMVC.
     """
     name = "triplet_margin_loss"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     for argument, x in (("anchor", anchor), ("positive", positive), ("negative", negative)):
         check_tensor(name, argument, x)
     if as_number(name, "margin", margin) <= 0:
