@@ -11,6 +11,7 @@ PACKAGE = Path(tinyvision.__file__).parent
 
 # The first matching prefix gives a module's floor.
 FLOORS = {
+    "amp": 0,
     "kernels": 0,
     "checks": 0,
     "devices": 0,

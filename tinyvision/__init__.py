@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from numpy import e, iinfo, inf, nan, newaxis, pi
 
-from tinyvision import autograd, data, missing, models, nn, optim, utils
+from tinyvision import amp, autograd, data, missing, models, nn, optim, utils
+from tinyvision.amp import autocast
 from tinyvision.creation import (
     BoolTensor,
     ByteTensor,
@@ -50,9 +51,10 @@ from tinyvision.devices import (
     set_float32_matmul_precision,
     use_deterministic_algorithms,
 )
-from tinyvision.dtypes import bool_ as bool
 from tinyvision.dtypes import (
+    bfloat16,
     finfo,
+    float16,
     float32,
     float64,
     get_default_dtype,
@@ -63,6 +65,8 @@ from tinyvision.dtypes import (
     set_default_dtype,
     uint8,
 )
+from tinyvision.dtypes import bool_ as bool
+from tinyvision.dtypes import float16 as half
 from tinyvision.dtypes import float32 as float
 from tinyvision.dtypes import float64 as double
 from tinyvision.dtypes import int16 as short
