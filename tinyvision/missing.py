@@ -62,18 +62,18 @@ _NAMES = {
         AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d
         AdaptiveMaxPool3d AlphaDropout AvgPool1d AvgPool3d BatchNorm3d Bilinear Buffer CELU
         CTCLoss ChannelShuffle CircularPad1d CircularPad2d CircularPad3d ConstantPad1d
-        ConstantPad3d Conv1d Conv3d ConvTranspose1d ConvTranspose3d CrossMapLRN2d
-        DataParallel Dropout1d Dropout3d EmbeddingBag FeatureAlphaDropout
-        FractionalMaxPool2d FractionalMaxPool3d GaussianNLLLoss Hardshrink
-        HingeEmbeddingLoss InstanceNorm3d LPPool1d LPPool2d LPPool3d LazyBatchNorm1d
-        LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d
-        LazyConvTranspose2d LazyConvTranspose3d LazyInstanceNorm1d LazyInstanceNorm2d
-        LazyInstanceNorm3d LazyLinear LinearCrossEntropyLoss MaxPool1d MaxPool3d MaxUnpool1d
-        MaxUnpool2d MaxUnpool3d MultiLabelMarginLoss MultiLabelSoftMarginLoss
-        MultiMarginLoss ParameterDict PoissonNLLLoss RReLU ReflectionPad1d ReflectionPad3d
-        ReplicationPad1d ReplicationPad3d SoftMarginLoss Softmax2d Softshrink Softsign
-        SyncBatchNorm Tanhshrink Threshold Transformer TripletMarginWithDistanceLoss
-        UpsamplingBilinear2d UpsamplingNearest2d ZeroPad1d ZeroPad3d parallel
+        ConstantPad3d Conv1d Conv3d ConvTranspose1d ConvTranspose3d CrossMapLRN2d Dropout1d
+        Dropout3d EmbeddingBag FeatureAlphaDropout FractionalMaxPool2d FractionalMaxPool3d
+        GaussianNLLLoss Hardshrink HingeEmbeddingLoss InstanceNorm3d LPPool1d LPPool2d
+        LPPool3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d
+        LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d
+        LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear
+        LinearCrossEntropyLoss MaxPool1d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d
+        MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss PoissonNLLLoss RReLU
+        ReflectionPad1d ReflectionPad3d ReplicationPad1d ReplicationPad3d SoftMarginLoss
+        Softmax2d Softshrink Softsign SyncBatchNorm Tanhshrink Threshold Transformer
+        TripletMarginWithDistanceLoss UpsamplingBilinear2d UpsamplingNearest2d ZeroPad1d
+        ZeroPad3d
     """,
     "tinyvision.nn.functional": """
         adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool3d
@@ -93,6 +93,9 @@ _NAMES = {
     """,
     "tinyvision.optim.lr_scheduler": """
         ChainedScheduler CyclicLR MultiplicativeLR
+    """,
+    "tinyvision.nn.parallel": """
+        DistributedDataParallel data_parallel parallel_apply replicate scatter_gather
     """,
     "tinyvision.nn.utils": """
         clip_grad_norm clip_grads_with_norm_ convert_parameters fuse_conv_bn_eval
