@@ -20,6 +20,7 @@ FLOORS = {
     "random": 0,
     "hooks": 0,
     "printing": 0,
+    "strides": 0,
     "engine": 1,
     "ops": 2,
     "tensor": 3,

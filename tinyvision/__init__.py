@@ -101,6 +101,12 @@ from tinyvision.kernels import get_num_threads, set_num_threads
 from tinyvision.printing import get_printoptions, printoptions, set_printoptions
 from tinyvision.random import Generator, default_generator, initial_seed, manual_seed
 from tinyvision.serialization import load, save
+from tinyvision.strides import (
+    channels_last,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
 from tinyvision.tensor import Size, Tensor
 from tinyvision.weights import load_torch, load_weights, save_weights
 

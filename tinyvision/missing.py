@@ -36,14 +36,13 @@ _NAMES = {
         arctan arctan2 arctanh asinh atanh atleast_1d atleast_2d atleast_3d avg_pool1d
         batch_norm bilinear binary_cross_entropy_with_logits binomial bitwise_and
         bitwise_not bitwise_or bitwise_xor block_diag bucketize cartesian_prod cdist celu
-        channel_shuffle channels_last column_stack combinations compile complex complex128
-        complex64 conj conj_physical constant_pad_nd contiguous_format conv1d conv2d conv3d
-        conv_transpose1d conv_transpose2d conv_transpose3d convolution corrcoef
-        cosine_embedding_loss cosine_similarity cov cross ctc_loss cummax cummin
-        cumulative_trapezoid deg2rad detach diag_embed diagflat dist distributed
-        distributions dropout dsplit dstack embedding embedding_bag erfc exp2
-        feature_alpha_dropout feature_dropout fft fix fmax fmin fmod from_dlpack frombuffer
-        func ger get_default_device get_device gradient gru hardshrink heaviside
+        channel_shuffle column_stack combinations compile complex complex128 complex64 conj
+        conj_physical constant_pad_nd conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+        conv_transpose3d convolution corrcoef cosine_embedding_loss cosine_similarity cov
+        cross ctc_loss cummax cummin cumulative_trapezoid deg2rad detach diag_embed diagflat
+        dist distributed distributions dropout dsplit dstack embedding embedding_bag erfc
+        exp2 feature_alpha_dropout feature_dropout fft fix fmax fmin fmod from_dlpack
+        frombuffer func ger get_default_device get_device gradient gru hardshrink heaviside
         hinge_embedding_loss histc histogram hsplit hub hypot imag index_copy index_fill
         index_put index_reduce inference inner inverse is_complex is_nonzero is_same_size
         isin isneginf isposinf istft jit kl_div kron kthvalue layer_norm layout linalg
@@ -51,12 +50,11 @@ _NAMES = {
         masked_scatter matrix_exp matrix_power max_pool1d max_pool2d max_pool3d mode msort
         multiprocessing nanmean nanmedian nanquantile nansum norm_except_dim
         pairwise_distance pdist pinverse pixel_shuffle pixel_unshuffle poisson
-        poisson_nll_loss polar positive prelu preserve_format profiler put quantile rad2deg
-        real renorm rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu
-        signbit sparse special split_with_sizes spmm stft take tensor_split tensordot
-        threshold trapezoid trapz tril_indices triplet_margin_loss triu_indices types
-        unique_consecutive unravel_index vdot version view_as_complex view_as_real vmap
-        vsplit
+        poisson_nll_loss polar positive prelu profiler put quantile rad2deg real renorm
+        rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu signbit sparse
+        special split_with_sizes spmm stft take tensor_split tensordot threshold trapezoid
+        trapz tril_indices triplet_margin_loss triu_indices types unique_consecutive
+        unravel_index vdot version view_as_complex view_as_real vmap vsplit
     """,
     "tinyvision.nn": """
         AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d
