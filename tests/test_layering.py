@@ -11,6 +11,7 @@ PACKAGE = Path(tinyvision.__file__).parent
 
 # The first matching prefix gives a module's floor.
 FLOORS = {
+    "amp": 0,
     "kernels": 0,
     "checks": 0,
     "devices": 0,
@@ -20,6 +21,7 @@ FLOORS = {
     "random_state": 3,
     "hooks": 0,
     "printing": 0,
+    "strides": 0,
     "engine": 1,
     "ops": 2,
     "tensor": 3,

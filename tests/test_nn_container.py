@@ -1,4 +1,4 @@
-"""Sequential, ModuleList, ModuleDict, ParameterList."""
+"""Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict, DataParallel."""
 
 from collections import OrderedDict
 
@@ -155,3 +155,64 @@ def test_parameterlist_registers_parameters():
         weights.append(3)
     with pytest.raises(TypeError, match="should be called with an iterable, but got Tensor"):
         weights.extend(tv.ones(2))
+
+
+# ------------------------------------------------------------------ ParameterDict
+
+
+def test_parameterdict_behaves_like_a_dict_of_parameters():
+    weights = nn.ParameterDict({"b": nn.Parameter(tv.zeros(2, 3)), "a": tv.ones(2)})
+    weights["c"] = tv.zeros(())
+    weights.update(OrderedDict(e=tv.ones(1), d=tv.ones(1)))
+    assert list(weights) == [n for n, _ in weights.named_parameters()] == ["a", "b", "c", "e", "d"]
+    assert all(type(p) is nn.Parameter for p in weights.values())
+    assert weights.b is weights["b"] is weights.get("b") and weights.get("z", 3) == 3
+    assert weights.pop("e").shape == (1,) and len(weights) == 4 and "e" not in weights
+    del weights["d"]
+    assert list(nn.ParameterDict(weights).state_dict()) == ["a", "b", "c"]
+    assert repr(weights).splitlines()[2] == "    (b): Parameter containing: [float32 of size 2x3]"
+    for bad in ({"a": 3}, {3: tv.ones(1)}, [3], 3):
+        with pytest.raises(TypeError, match="ParameterDict"):
+            nn.ParameterDict(bad)
+    with pytest.raises(KeyError):
+        weights["z"]
+
+
+# ------------------------------------------------------------------ DataParallel
+
+
+def test_data_parallel_is_the_module_under_another_name():
+    inner = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    model = nn.DataParallel(inner, device_ids=[0, 1])
+    x = tv.randn(4, 2)
+    assert model.module is inner and model.eval()(x).equal(inner(x)) and not inner.training
+    assert list(model.state_dict()) == [f"module.{name}" for name in inner.state_dict()]
+    model.load_state_dict(model.state_dict())
+    assert repr(model).startswith("DataParallel(\n  (module): Sequential(")
+    assert nn.parallel.DataParallel is nn.DataParallel
+    with pytest.raises(NotImplementedError, match="DistributedDataParallel"):
+        nn.parallel.DistributedDataParallel(inner)
+
+
+@pytest.mark.parity
+def test_data_parallel_and_parameterdict_have_pytorchs_names():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("PyTorch would use the GPUs")
+
+    found = []
+    for lib in (tv, torch):
+
+        class Scaled(lib.nn.Module):
+            def __init__(self, lib):
+                super().__init__()
+                self.scales = lib.nn.ParameterDict({"b": lib.ones(2), "a": lib.ones(3)})
+
+            def forward(self, x, name="a"):
+                return x * self.scales[name]
+
+        model = lib.nn.DataParallel(Scaled(lib))
+        model(lib.ones(4, 2), name="b").sum().backward()
+        grads = {n: p.grad is not None and p.grad.tolist() for n, p in model.named_parameters()}
+        found.append((list(model.state_dict()), grads, model.device_ids))
+    assert found[0] == found[1]

@@ -510,13 +510,6 @@ def test_functional_what_is_no_tensor_is_a_type_error(call):
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
-        (lambda: F.cross_entropy(scores(tv), classes(tv, 0, 1), size_average=True), "size_average"),
-        (lambda: F.nll_loss(scores(tv), classes(tv, 0, 1), reduce=False), "reduce"),
-        (lambda: F.mse_loss(scores(tv), scores(tv), size_average=False), "size_average"),
-        (lambda: F.l1_loss(scores(tv), scores(tv), reduce=True), "reduce"),
-        (lambda: F.smooth_l1_loss(scores(tv), scores(tv), reduce=True), "reduce"),
-        (lambda: F.binary_cross_entropy(tv.ones(2), tv.ones(2), reduce=True), "reduce"),
-        (lambda: F.binary_cross_entropy_with_logits(tv.ones(2), tv.ones(2), reduce=True), "reduce"),
         (lambda: F.normalize(scores(tv), out=scores(tv)), "out"),
         (lambda: F.max_pool2d(image(tv).long(), 2), "Long"),
         (lambda: F.avg_pool2d(image(tv).long(), 2), "Long"),

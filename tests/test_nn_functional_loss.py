@@ -441,3 +441,33 @@ def test_functional_signature_equals_pytorchs(name):
     assert [(p.name, p.default) for p in ours.values()] == [
         (p.name, p.default) for p in theirs.values()
     ]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("size_average", [None, True, False])
+@pytest.mark.parametrize("reduce", [None, True, False])
+def test_losses_old_spellings_of_reduction_are_pytorchs(size_average, reduce):
+    torch = pytest.importorskip("torch")
+    if size_average is reduce is None:
+        return
+    old = {"size_average": size_average, "reduce": reduce}
+    x, y = np.random.default_rng(0).random((2, 3, 4))
+    names = ["mse_loss", "l1_loss", "smooth_l1_loss", "binary_cross_entropy", "kl_div"]
+    names += ["binary_cross_entropy_with_logits", "cross_entropy"]
+    results = []
+    for lib in (tv, torch):
+        found, functions = [], lib.nn.functional
+        for name in names:
+            with pytest.warns(
+                UserWarning, match="please use reduction='(mean|sum|none)'"
+            ) as caught:
+                found.append(getattr(functions, name)(lib.tensor(x), lib.tensor(y), **old).tolist())
+            found.append(str(caught[0].message))
+        with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+            found.append(lib.nn.TripletMarginLoss(**old).reduction)
+        results.append(found)
+    ours, theirs = results
+    assert [v for v in ours if isinstance(v, str)] == [v for v in theirs if isinstance(v, str)]
+    for a, b in zip(ours, theirs, strict=True):
+        if not isinstance(a, str):
+            np.testing.assert_allclose(a, b, rtol=1e-12)

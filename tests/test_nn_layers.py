@@ -351,10 +351,6 @@ def test_binary_loss_layers_pass_their_options_on():
 def test_loss_layers_reject_bad_options():
     with pytest.raises(ValueError, match="median is not a valid value for reduction"):
         nn.MSELoss(reduction="median")
-    with pytest.raises(NotImplementedError, match="size_average"):
-        nn.L1Loss(size_average=False)
-    with pytest.raises(NotImplementedError, match="reduce"):
-        nn.CrossEntropyLoss(reduce=True)
     with pytest.raises(TypeError, match="cannot assign 'list' object to buffer 'weight'"):
         nn.CrossEntropyLoss(weight=[1.0, 2.0])
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from numpy import e, iinfo, inf, nan, newaxis, pi
 
-from tinyvision import autograd, data, missing, models, nn, optim, utils
+from tinyvision import amp, autograd, data, missing, models, nn, optim, utils
+from tinyvision.amp import autocast
 from tinyvision.creation import (
     BoolTensor,
     ByteTensor,
@@ -48,9 +49,10 @@ from tinyvision.devices import (
     set_float32_matmul_precision,
     use_deterministic_algorithms,
 )
-from tinyvision.dtypes import bool_ as bool
 from tinyvision.dtypes import (
+    bfloat16,
     finfo,
+    float16,
     float32,
     float64,
     get_default_dtype,
@@ -61,6 +63,8 @@ from tinyvision.dtypes import (
     set_default_dtype,
     uint8,
 )
+from tinyvision.dtypes import bool_ as bool
+from tinyvision.dtypes import float16 as half
 from tinyvision.dtypes import float32 as float
 from tinyvision.dtypes import float64 as double
 from tinyvision.dtypes import int16 as short
@@ -96,6 +100,12 @@ from tinyvision.printing import get_printoptions, printoptions, set_printoptions
 from tinyvision.random import Generator, default_generator, initial_seed, manual_seed
 from tinyvision.random_state import get_rng_state, set_rng_state
 from tinyvision.serialization import load, save
+from tinyvision.strides import (
+    channels_last,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
 from tinyvision.tensor import Size, Tensor
 from tinyvision.weights import load_torch, load_weights, save_weights
 

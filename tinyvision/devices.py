@@ -79,7 +79,7 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
     """What is to be done concerns another device."""
 
 
-def _module(name: str, **members: Any) -> ModuleType:
+def module(name: str, **members: Any) -> ModuleType:
     """A module that can also be imported by its name, as in `import torch.backends.cudnn`."""
     module = sys.modules[f"tinyvision.{name}"] = ModuleType(f"tinyvision.{name}")
     vars(module).update(members)
@@ -92,18 +92,18 @@ _absent: dict[str, Any] = {
     "manual_seed": _seed,
     "synchronize": _nothing,
 }
-cuda = _module("cuda", manual_seed_all=_seed, empty_cache=_nothing, **_absent)
-mps = _module("mps", empty_cache=_nothing, **_absent)
-accelerator = _module("accelerator", current_accelerator=lambda: None, **_absent)
+cuda = module("cuda", manual_seed_all=_seed, empty_cache=_nothing, **_absent)
+mps = module("mps", empty_cache=_nothing, **_absent)
+accelerator = module("accelerator", current_accelerator=lambda: None, **_absent)
 # The flags are for libraries that are not there; programs set them.
-backends = _module(
+backends = module(
     "backends",
-    cudnn=_module(
+    cudnn=module(
         "backends.cudnn", is_available=_no, enabled=False, benchmark=False, deterministic=False,
         allow_tf32=False,
     ),
-    cuda=_module("backends.cuda", matmul=SimpleNamespace(allow_tf32=False)),
-    mps=_module("backends.mps", is_available=_no, is_built=_no),
+    cuda=module("backends.cuda", matmul=SimpleNamespace(allow_tf32=False)),
+    mps=module("backends.mps", is_available=_no, is_built=_no),
 )  # fmt: skip
 
 

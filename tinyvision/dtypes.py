@@ -7,6 +7,7 @@ differ: NumPy lets int64 + float32 grow to float64; PyTorch keeps the float type
 from __future__ import annotations
 
 import functools
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,16 @@ int16 = np.dtype(np.int16)
 int8 = np.dtype(np.int8)
 uint8 = np.dtype(np.uint8)
 bool_ = np.dtype(np.bool_)
+
+
+class Half(Enum):
+    """The dtypes of half precision: they can be named, but no tensor has them."""
+
+    float16 = 2
+    bfloat16 = 3
+
+
+float16, bfloat16 = Half
 
 # PyTorch's names, for error messages that a search engine knows; the second are for products.
 TORCH_NAMES = {
@@ -39,8 +50,10 @@ _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
 def as_dtype(dtype: Any) -> np.dtype:
     """The supported dtype that `dtype` names: ours, NumPy's, or Python's bool, int, float.
 
-    Raises: TypeError for anything else.
+    Raises: NotImplementedError for half precision, TypeError for anything else.
     """
+    if isinstance(dtype, Half):
+        raise NotImplementedError(f"dtype {dtype.name} is not supported; float32 is the smallest")
     if dtype is float:
         return float32
     try:

@@ -32,48 +32,46 @@ def names(place: str) -> Callable[..., Any]:
 _NAMES = {
     "tinyvision": """
         acosh adaptive_avg_pool1d adaptive_max_pool1d addbmm addmv addr adjoint
-        affine_grid_generator alpha_dropout aminmax amp angle arccos arccosh arcsin arcsinh
-        arctan arctan2 arctanh asinh atanh atleast_1d atleast_2d atleast_3d autocast
-        avg_pool1d batch_norm bfloat16 bilinear binary_cross_entropy_with_logits binomial
-        bitwise_and bitwise_not bitwise_or bitwise_xor block_diag bucketize cartesian_prod
-        cdist celu channel_shuffle channels_last column_stack combinations compile complex
-        complex128 complex64 conj conj_physical constant_pad_nd contiguous_format conv1d
-        conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution
-        corrcoef cosine_embedding_loss cosine_similarity cov cross ctc_loss cummax cummin
-        cumulative_trapezoid deg2rad detach diag_embed diagflat dist distributed
-        distributions dropout dsplit dstack embedding embedding_bag erfc exp2
-        feature_alpha_dropout feature_dropout fft fix float16 fmax fmin fmod from_dlpack
-        frombuffer func ger get_default_device get_device gradient gru half hardshrink
-        heaviside hinge_embedding_loss histc histogram hsplit hub hypot imag index_copy
-        index_fill index_put index_reduce inference inner inverse is_complex is_nonzero
-        is_same_size isin isneginf isposinf istft jit kl_div kron kthvalue layer_norm layout
-        linalg lobpcg logaddexp logaddexp2 logcumsumexp logspace lstm margin_ranking_loss
+        affine_grid_generator alpha_dropout aminmax angle arccos arccosh arcsin arcsinh
+        arctan arctan2 arctanh asinh atanh atleast_1d atleast_2d atleast_3d avg_pool1d
+        batch_norm bilinear binary_cross_entropy_with_logits binomial bitwise_and
+        bitwise_not bitwise_or bitwise_xor block_diag bucketize cartesian_prod cdist celu
+        channel_shuffle column_stack combinations compile complex complex128 complex64 conj
+        conj_physical constant_pad_nd conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+        conv_transpose3d convolution corrcoef cosine_embedding_loss cosine_similarity cov
+        cross ctc_loss cummax cummin cumulative_trapezoid deg2rad detach diag_embed diagflat
+        dist distributed distributions dropout dsplit dstack embedding embedding_bag erfc
+        exp2 feature_alpha_dropout feature_dropout fft fix fmax fmin fmod from_dlpack
+        frombuffer func ger get_default_device get_device gradient gru hardshrink heaviside
+        hinge_embedding_loss histc histogram hsplit hub hypot imag index_copy index_fill
+        index_put index_reduce inference inner inverse is_complex is_nonzero is_same_size
+        isin isneginf isposinf istft jit kl_div kron kthvalue layer_norm layout linalg
+        lobpcg logaddexp logaddexp2 logcumsumexp logspace lstm margin_ranking_loss
         masked_scatter matrix_exp matrix_power max_pool1d max_pool2d max_pool3d mode msort
         multiprocessing nanmean nanmedian nanquantile nansum norm_except_dim
         pairwise_distance pdist pinverse pixel_shuffle pixel_unshuffle poisson
-        poisson_nll_loss polar positive prelu preserve_format profiler put quantile rad2deg
-        real renorm rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu
-        signbit sparse special split_with_sizes spmm stft take tensor_split tensordot
-        threshold trapezoid trapz tril_indices triplet_margin_loss triu_indices types
-        unique_consecutive unravel_index vdot version view_as_complex view_as_real vmap
-        vsplit
+        poisson_nll_loss polar positive prelu profiler put quantile rad2deg real renorm
+        rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu signbit sparse
+        special split_with_sizes spmm stft take tensor_split tensordot threshold trapezoid
+        trapz tril_indices triplet_margin_loss triu_indices types unique_consecutive
+        unravel_index vdot version view_as_complex view_as_real vmap vsplit
     """,
     "tinyvision.nn": """
         AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d
         AdaptiveMaxPool3d AlphaDropout AvgPool1d AvgPool3d BatchNorm3d Bilinear Buffer CELU
         CTCLoss ChannelShuffle CircularPad1d CircularPad2d CircularPad3d ConstantPad1d
-        ConstantPad3d Conv1d Conv3d ConvTranspose1d ConvTranspose3d CrossMapLRN2d
-        DataParallel Dropout1d Dropout3d EmbeddingBag FeatureAlphaDropout
-        FractionalMaxPool2d FractionalMaxPool3d GaussianNLLLoss Hardshrink
-        HingeEmbeddingLoss InstanceNorm3d LPPool1d LPPool2d LPPool3d LazyBatchNorm1d
-        LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d
-        LazyConvTranspose2d LazyConvTranspose3d LazyInstanceNorm1d LazyInstanceNorm2d
-        LazyInstanceNorm3d LazyLinear LinearCrossEntropyLoss MaxPool1d MaxPool3d MaxUnpool1d
-        MaxUnpool2d MaxUnpool3d MultiLabelMarginLoss MultiLabelSoftMarginLoss
-        MultiMarginLoss ParameterDict PoissonNLLLoss RReLU ReflectionPad1d ReflectionPad3d
-        ReplicationPad1d ReplicationPad3d SoftMarginLoss Softmax2d Softshrink Softsign
-        SyncBatchNorm Tanhshrink Threshold Transformer TripletMarginWithDistanceLoss
-        UpsamplingBilinear2d UpsamplingNearest2d ZeroPad1d ZeroPad3d parallel
+        ConstantPad3d Conv1d Conv3d ConvTranspose1d ConvTranspose3d CrossMapLRN2d Dropout1d
+        Dropout3d EmbeddingBag FeatureAlphaDropout FractionalMaxPool2d FractionalMaxPool3d
+        GaussianNLLLoss Hardshrink HingeEmbeddingLoss InstanceNorm3d LPPool1d LPPool2d
+        LPPool3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d
+        LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d
+        LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear
+        LinearCrossEntropyLoss MaxPool1d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d
+        MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss PoissonNLLLoss RReLU
+        ReflectionPad1d ReflectionPad3d ReplicationPad1d ReplicationPad3d SoftMarginLoss
+        Softmax2d Softshrink Softsign SyncBatchNorm Tanhshrink Threshold Transformer
+        TripletMarginWithDistanceLoss UpsamplingBilinear2d UpsamplingNearest2d ZeroPad1d
+        ZeroPad3d
     """,
     "tinyvision.nn.functional": """
         adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool3d
@@ -93,6 +91,9 @@ _NAMES = {
     """,
     "tinyvision.optim.lr_scheduler": """
         ChainedScheduler CyclicLR MultiplicativeLR
+    """,
+    "tinyvision.nn.parallel": """
+        DistributedDataParallel data_parallel parallel_apply replicate scatter_gather
     """,
     "tinyvision.nn.utils": """
         clip_grad_norm clip_grads_with_norm_ convert_parameters fuse_conv_bn_eval

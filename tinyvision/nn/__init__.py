@@ -7,7 +7,7 @@ Read `tree.py` and `module.py` first; a layer is then a constructor and one call
 from typing import TYPE_CHECKING
 
 from tinyvision import missing
-from tinyvision.nn import functional, init, utils
+from tinyvision.nn import functional, init, parallel, utils
 from tinyvision.nn.activation import (
     ELU,
     GELU,
@@ -32,7 +32,7 @@ from tinyvision.nn.activation import (
 )
 from tinyvision.nn.attention import MultiheadAttention
 from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
-from tinyvision.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
+from tinyvision.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from tinyvision.nn.conv import Conv2d, ConvTranspose2d
 from tinyvision.nn.distance import CosineSimilarity, PairwiseDistance
 from tinyvision.nn.dropout import Dropout, Dropout2d, DropPath, StochasticDepth
@@ -56,6 +56,7 @@ from tinyvision.nn.loss import (
 from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from tinyvision.nn.padding import ConstantPad2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
+from tinyvision.nn.parallel import DataParallel
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell

@@ -6,7 +6,7 @@ import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tinyvision.nn.module import Module
 from tinyvision.nn.parameter import Parameter
@@ -148,72 +148,120 @@ class ModuleList(_ModuleSequence):
             start += count
 
 
-class ModuleDict(Module):
-    """Modules by name, in the order they were added; it has no forward of its own."""
+class _Dict(Module):
+    """What ModuleDict and ParameterDict have in common: members by name, in order of adding."""
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    _table: ClassVar[str]  # the attribute of Module in which the members are
+
+    def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> None:
         super().__init__()
-        if modules is not None:
-            self.update(modules)
+        if members is not None:
+            self.update(members)
+
+    @property
+    def _members(self) -> dict[str, Any]:
+        return self.__dict__[self._table]
 
     def __getitem__(self, key: str) -> Any:
-        return self._modules[key]
+        return self._members[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise NotImplementedError  # both subclasses have their own
+
+    def __delitem__(self, key: str) -> None:
+        del self._members[key]
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._members
+
+    def clear(self) -> None:
+        """Remove all."""
+        self._members.clear()
+
+    def pop(self, key: str) -> Any:
+        """Remove the member called `key` and return it."""
+        return self._members.pop(key)
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._members.keys()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """(name, member) pairs."""
+        return self._members.items()
+
+    def values(self) -> Iterable[Any]:
+        """The members."""
+        return self._members.values()
+
+    def update(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """Add members from a mapping or (name, member) pairs; earlier ones are replaced.
+
+        Raises: TypeError if it is neither.
+        """
+        name = type(self).__name__
+        if not isinstance(members, Iterable):
+            raise TypeError(
+                f"{name}.update should be called with an iterable of key/value pairs, but got "
+                f"{type(members).__name__}"
+            )
+        if isinstance(members, Mapping | _Dict):
+            members = members.items()
+        for i, pair in enumerate(members):
+            if not isinstance(pair, Iterable) or len(tuple(pair)) != 2:
+                raise TypeError(
+                    f"{name} update sequence element #{i} should be a (name, value) pair, got "
+                    f"{pair!r}"
+                )
+            key, value = pair
+            self[key] = value
+
+
+class ModuleDict(_Dict):
+    """Modules by name, in the order they were added; it has no forward of its own."""
+
+    _table = "_modules"
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__(modules)
 
     def __setitem__(self, key: str, module: Module) -> None:
         self.add_module(key, module)
 
-    def __delitem__(self, key: str) -> None:
-        del self._modules[key]
 
-    def __len__(self) -> int:
-        return len(self._modules)
+class ParameterDict(_Dict):
+    """Parameters by name, in the order they were added; Tensors are made Parameters.
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
+    As in PyTorch, those of a plain dict are added in the order of their names.
+    """
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._modules
+    _table = "_parameters"
 
-    def clear(self) -> None:
-        """Remove all."""
-        self._modules.clear()
+    def __init__(self, parameters: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__(parameters)
 
-    def pop(self, key: str) -> Any:
-        """Remove the module called `key` and return it."""
-        return self._modules.pop(key)
+    def __setitem__(self, key: str, value: Tensor) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"ParameterDict: keys must be strings, not {type(key).__name__}")
+        setattr(self, key, _as_parameter("ParameterDict", value))
 
-    def keys(self) -> Iterable[str]:
-        """The names."""
-        return self._modules.keys()
+    def update(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        if isinstance(members, Mapping) and not isinstance(members, OrderedDict):
+            members = sorted(members.items())
+        super().update(members)
 
-    def items(self) -> Iterable[tuple[str, Any]]:
-        """(name, module) pairs."""
-        return self._modules.items()
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter called `key`, or `default` if there is none."""
+        return self._members.get(key, default)
 
-    def values(self) -> Iterable[Any]:
-        """The modules."""
-        return self._modules.values()
-
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add modules from a mapping or (name, module) pairs; earlier ones are replaced.
-
-        Raises: TypeError if it is neither.
-        """
-        if not isinstance(modules, Iterable):
-            raise TypeError(
-                "ModuleDict.update should be called with an iterable of key/value pairs, but got "
-                f"{type(modules).__name__}"
-            )
-        if isinstance(modules, (Mapping, ModuleDict)):
-            modules = modules.items()
-        for i, pair in enumerate(modules):
-            if not isinstance(pair, Iterable) or len(tuple(pair)) != 2:
-                raise TypeError(
-                    f"ModuleDict update sequence element #{i} should be a (name, module) pair, "
-                    f"got {pair!r}"
-                )
-            name, module = pair
-            self[name] = module
+    def extra_repr(self) -> str:
+        return _parameter_lines(self.items())
 
 
 class ParameterList(Module):
@@ -240,11 +288,11 @@ class ParameterList(Module):
 
     def __setitem__(self, idx: int, param: Tensor) -> None:
         self[idx]  # raises for a bad index
-        setattr(self, str(idx % len(self)), _as_parameter(param))
+        setattr(self, str(idx % len(self)), _as_parameter("ParameterList", param))
 
     def append(self, value: Tensor) -> Self:
         """Add a parameter at the end."""
-        self.register_parameter(str(len(self)), _as_parameter(value))
+        self.register_parameter(str(len(self)), _as_parameter("ParameterList", value))
         return self
 
     def extend(self, values: Iterable[Tensor]) -> Self:
@@ -262,14 +310,17 @@ class ParameterList(Module):
         return self.extend(values)
 
     def extra_repr(self) -> str:
-        sizes = ["x".join(map(str, p.shape)) for p in self]
-        return "\n".join(
-            f"  ({i}): Parameter containing: [{p.dtype} of size {size}]"
-            for i, (p, size) in enumerate(zip(self, sizes, strict=True))
-        )
+        return _parameter_lines(enumerate(self))
 
 
-def _as_parameter(value: Any) -> Parameter:
+def _parameter_lines(parameters: Iterable[tuple[Any, Parameter]]) -> str:
+    return "\n".join(
+        f"  ({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+        for name, p in parameters
+    )
+
+
+def _as_parameter(name: str, value: Any) -> Parameter:
     if not isinstance(value, Tensor):
-        raise TypeError(f"ParameterList: expected Tensors, got {type(value).__name__}")
+        raise TypeError(f"{name}: expected Tensors, got {type(value).__name__}")
     return value if isinstance(value, Parameter) else Parameter(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import tinyvision.nn.functional as F
-from tinyvision.nn.functional.arguments import check_reduction
+from tinyvision.nn.functional.arguments import as_reduction
 from tinyvision.nn.module import Module
 from tinyvision.tensor import Tensor
 
@@ -22,8 +22,7 @@ class _Loss(Module):
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        check_reduction(type(self).__name__, reduction, size_average, reduce, self._reductions)
-        self.reduction = reduction
+        self.reduction = as_reduction(reduction, size_average, reduce, self._reductions)
 
 
 class _WeightedLoss(_Loss):

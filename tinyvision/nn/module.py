@@ -17,6 +17,7 @@ from tinyvision.hooks import RemovableHandle
 from tinyvision.nn.backward_hooks import WatchedCall
 from tinyvision.nn.state_dict import _IncompatibleKeys, collect_state, load_state
 from tinyvision.nn.tree import ModuleTree
+from tinyvision.strides import memory_format
 from tinyvision.tensor.gradients import zero_gradients
 from tinyvision.tensor.tensor import dtype_for_to
 
@@ -173,14 +174,24 @@ class Module(ModuleTree):
     # ------------------------------------------------------------ conversions
 
     def to(
-        self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False
+        self,
+        *args: Any,
+        device: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        memory_format: memory_format | None = None,
     ) -> Self:
         """Convert floating-point parameters and buffers to a dtype, in place.
 
         `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(tensor)`, whose dtype is taken, work.
-        non_blocking makes no difference where there is one device.
+        non_blocking makes no difference where there is one device. memory_format: the order in
+        memory of those with four dims.
         """
         wanted = dtype_for_to(args, dtype, device)
+        if memory_format is not None:
+            for tensor in (*self.parameters(), *self.buffers()):
+                if tensor.ndim == 4:
+                    tensor._data = tensor.detach().to(memory_format=memory_format)._data
         return self if wanted is None else self._convert(wanted)
 
     def float(self) -> Self:

@@ -16,6 +16,7 @@ import numpy as np
 from tinyvision import kernels
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.reductions import quietly, sum_over
+from tinyvision.strides import copy_laid_out, memory_format
 
 
 def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -153,11 +154,13 @@ class Cast(Op):
 
 
 class Clone(Op):
-    """A copy with its own memory; order "K" keeps the strides, "C" makes it contiguous."""
+    """A copy with its own memory, in which its elements may lie in another order."""
 
     @staticmethod
-    def forward(ctx: Node, x: np.ndarray, *, order: Any = "K") -> np.ndarray:
-        return x.copy(order=order)
+    def forward(
+        ctx: Node, x: np.ndarray, *, order: memory_format = memory_format.preserve_format
+    ) -> np.ndarray:
+        return copy_laid_out(x, order)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:

@@ -17,6 +17,13 @@ from tinyvision.checks import (
 )
 from tinyvision.ops import shape as ops
 from tinyvision.ops.elementwise import Clone
+from tinyvision.strides import (
+    check_memory_format,
+    contiguous_format,
+    is_laid_out,
+    memory_format,
+    preserve_format,
+)
 from tinyvision.tensor.base import TensorBase
 
 
@@ -250,10 +257,17 @@ class Shaping(TensorBase):
         axes = tuple([normalize_dim(d, self._data.ndim, "roll") for d in axes])
         return ops.Roll.apply(self, shifts=moves, dims=axes)
 
-    def contiguous(self) -> Self:
-        """Self if its memory is in row-major order, else such a copy."""
-        return self if self._data.flags.c_contiguous else Clone.apply(self, order="C")
+    def contiguous(self, *, memory_format: memory_format = contiguous_format) -> Self:
+        """Self if its memory is in row-major or the given order, else such a copy.
 
-    def is_contiguous(self) -> bool:
-        """Whether the memory is in row-major order."""
-        return self._data.flags.c_contiguous
+        Raises: RuntimeError for channels_last unless self has four dims.
+        """
+        if self.is_contiguous(memory_format=memory_format):
+            return self
+        if memory_format is preserve_format:
+            raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+        return Clone.apply(self, order=memory_format)
+
+    def is_contiguous(self, *, memory_format: memory_format = contiguous_format) -> bool:
+        """Whether the memory is in row-major or the given order."""
+        return is_laid_out(self._data, check_memory_format("is_contiguous", memory_format))

@@ -15,6 +15,12 @@ from tinyvision.dtypes import TORCH_NAMES, as_dtype, float32, is_floating_point
 from tinyvision.engine.op import Node
 from tinyvision.ops.elementwise import Clone
 from tinyvision.printing import format_tensor
+from tinyvision.strides import (
+    check_memory_format,
+    memory_format,
+    preserve_format,
+    suggested_format,
+)
 from tinyvision.tensor.base import with_numpy_names
 from tinyvision.tensor.compositions import Compositions
 from tinyvision.tensor.counting import Counting
@@ -186,13 +192,17 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         device: Any = None,
         non_blocking: bool = False,
         copy: bool = False,
+        memory_format: memory_format | None = None,
     ) -> Self:
-        """Self in another dtype; the only device is "cpu".
+        """Self in another dtype or order in memory; the only device is "cpu".
 
         `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work.
         """
         wanted = dtype_for_to(args, dtype, device)
+        order = check_memory_format("to", memory_format or preserve_format)
         result = self if wanted is None else self._to_dtype(wanted)
+        if order not in (preserve_format, suggested_format(result._data)):
+            return result.clone(memory_format=order)
         return result.clone() if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
@@ -253,9 +263,10 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         """Raises NotImplementedError: there is no such device."""
         return self.to("cuda" if device is None else device)
 
-    def clone(self) -> Self:
-        """A copy with its own memory; gradients flow through it."""
-        return Clone.apply(self)
+    def clone(self, *, memory_format: memory_format | None = None) -> Self:
+        """A copy with its own memory, in the given order; gradients flow through it."""
+        order = check_memory_format("clone", memory_format or preserve_format)
+        return Clone.apply(self, order=order)
 
     # ---------------------------------------------------------------- Python's protocols
 
@@ -315,7 +326,7 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
                 "protocol at the moment."
             )
         copy = type(self).__new__(type(self))
-        copy._init(self._data.copy(), None, 0, None)
+        copy._init(self._data.copy("K"), None, 0, None)
         copy._requires_grad = self._requires_grad
         copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
         memo[id(self)] = copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,19 +121,24 @@ def on_batch(op: Any, input: Tensor, *others: Any, ndim: int = 4, **params: Any)
     return tuple([t.squeeze(0) for t in result]) if isinstance(result, tuple) else result.squeeze(0)
 
 
-def check_reduction(
-    name: str,
+def as_reduction(
     reduction: str,
-    size_average: Any = None,
-    reduce: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     known: tuple[str, ...] = ("none", "mean", "sum"),
-) -> None:
-    """Raise ValueError for an unknown reduction, NotImplementedError for its old spellings."""
-    for argument, value in (("size_average", size_average), ("reduce", reduce)):
-        if value is not None:
-            raise NotImplementedError(
-                f"{name}: argument '{argument}' is deprecated in PyTorch and not supported here; "
-                "use reduction='mean', 'sum' or 'none'"
-            )
+) -> str:
+    """The reduction, or with PyTorch's warning what its old spellings mean, if they are given.
+
+    Raises: ValueError for an unknown reduction.
+    """
+    if size_average is not None or reduce is not None:
+        total = "sum" if size_average is not None and not size_average else "mean"
+        reduction = "none" if reduce is not None and not reduce else total
+        warnings.warn(
+            "size_average and reduce args will be deprecated, please use "
+            f"reduction='{reduction}' instead.",
+            stacklevel=3,
+        )
     if reduction not in known:
         raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyvision.checks import broadcast_shape
-from tinyvision.nn.functional.arguments import as_number, check_reduction, check_tensors
+from tinyvision.nn.functional.arguments import as_number, as_reduction, check_tensors
 from tinyvision.nn.functional.regression import reduced
 from tinyvision.tensor import Tensor
 
@@ -47,7 +47,7 @@ def cosine_embedding_loss(
     Shapes: inputs (N, D) and target (N,), or (D,) and (). Raises: RuntimeError for others.
     """
     name = "cosine_embedding_loss"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     check_tensors(name, input1=input1, input2=input2, target=target)
     if target.ndim > 1 or not input1.ndim == input2.ndim == target.ndim + 1:
         raise RuntimeError(
@@ -76,7 +76,7 @@ def margin_ranking_loss(
     Shapes: all three of as many dims, and broadcast. Raises: RuntimeError for others.
     """
     name = "margin_ranking_loss"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     check_tensors(name, input1=input1, input2=input2, target=target)
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError(
@@ -107,7 +107,7 @@ def triplet_margin_loss(
     Source: Balntas et al. 2016, "Learning local feature descriptors with triplets", BMVC.
     """
     name = "triplet_margin_loss"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     check_tensors(name, anchor=anchor, positive=positive, negative=negative)
     if as_number(name, "margin", margin) <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

@@ -8,10 +8,10 @@ from tinyvision.checks import as_int
 from tinyvision.dtypes import TORCH_NAMES, int64, uint8
 from tinyvision.nn.functional.arguments import (
     as_number,
+    as_reduction,
     check_constant,
     check_float,
     check_optional,
-    check_reduction,
     check_tensors,
 )
 from tinyvision.ops.losses import CrossEntropy, NllLoss
@@ -40,7 +40,7 @@ def cross_entropy(
     Raises: IndexError for a class out of range, ValueError for another batch size, RuntimeError
     for other shapes or dtypes that do not fit.
     """
-    check_reduction("cross_entropy", reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     _check_classification("cross_entropy", input, target, weight)
     ignore_index = as_int(ignore_index, "cross_entropy", "ignore_index")
     smoothing = as_number("cross_entropy", "label_smoothing", label_smoothing)
@@ -76,7 +76,7 @@ def nll_loss(
     Shapes, weights and errors are those of cross_entropy with class indices.
     Gradient: dinput = -g at the target class, else 0.
     """
-    check_reduction("nll_loss", reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     _check_classification("nll_loss", input, target, weight)
     ignore_index = as_int(ignore_index, "nll_loss", "ignore_index")
     input, target, unbatched = _check_classes(input, target, weight, ignore_index)

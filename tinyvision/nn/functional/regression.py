@@ -10,10 +10,10 @@ from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.nn.functional.activation import logsigmoid
 from tinyvision.nn.functional.arguments import (
     as_number,
+    as_reduction,
     check_constant,
     check_float,
     check_optional,
-    check_reduction,
     check_same_dtype,
     check_tensors,
 )
@@ -35,7 +35,7 @@ def mse_loss(
     Gradient: dinput = 2 g (input - target).
     Raises: RuntimeError for shapes that do not broadcast; UserWarning if they need to.
     """
-    check_reduction("mse_loss", reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     difference = _difference("mse_loss", input, target)
     check_float("mse_loss", difference)
     return _weighted_mean(difference.square(), input, weight, reduction)
@@ -53,7 +53,7 @@ def l1_loss(
 
     Gradient: dinput = g sign(input - target).
     """
-    check_reduction("l1_loss", reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     return _weighted_mean(_difference("l1_loss", input, target).abs(), input, weight, reduction)
 
 
@@ -72,7 +72,7 @@ def smooth_l1_loss(
 
     Source: Girshick, "Fast R-CNN", 2015, arXiv:1504.08083, equation 3.
     """
-    check_reduction("smooth_l1_loss", reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     beta = as_number("smooth_l1_loss", "beta", beta)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
@@ -99,7 +99,7 @@ def huber_loss(
 
     Source: Huber, "Robust Estimation of a Location Parameter", 1964.
     """
-    check_reduction("huber_loss", reduction)
+    reduction = as_reduction(reduction)
     delta = as_number("huber_loss", "delta", delta)
     if delta <= 0:
         raise RuntimeError(
@@ -140,7 +140,7 @@ def binary_cross_entropy(
     for another shape.
     """
     name = "binary_cross_entropy"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     _check_binary(name, input, target, weight)
     check_same_dtype(name, input, target=target)
     for argument, tensor in (("input", input), ("target", target)):
@@ -169,7 +169,7 @@ def binary_cross_entropy_with_logits(
     broadcast to it.
     """
     name = "binary_cross_entropy_with_logits"
-    check_reduction(name, reduction, size_average, reduce)
+    reduction = as_reduction(reduction, size_average, reduce)
     _check_binary(name, input, target, weight)
     check_optional(name, pos_weight=pos_weight)
     check_constant(name, "pos_weight", pos_weight)
@@ -205,8 +205,8 @@ def kl_div(
     Source: Kullback and Leibler 1951, "On Information and Sufficiency".
     """
     known = ("none", "mean", "sum", "batchmean")
-    check_reduction("kl_div", reduction, size_average, reduce, known)
-    if reduction == "mean":
+    reduction = as_reduction(reduction, size_average, reduce, known)
+    if reduction == "mean" and size_average is reduce is None:
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support "
             "size. 'batchmean' divides only by the batch size, and aligns with the KL math "
