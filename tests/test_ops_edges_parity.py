@@ -37,6 +37,14 @@ CALLS = [
     lambda m: m.tensor([1.0, 2.0]).lerp(m.tensor([3, 4]), 0.5),
     lambda m: m.tensor([1.0]).lerp(m.tensor([3.0]), m.tensor([0.5], dtype=m.float64)),
     lambda m: m.tensor([2**24 + 1]).atan2(m.tensor([1.0], dtype=m.float64)),
+    # in place
+    lambda m: m.zeros(3, dtype=m.int64).copy_(m.tensor([nan, 1.5, -2.5]))[1:],
+    lambda m: m.zeros(3).copy_(m.ones(2)),
+    lambda m: m.zeros(2, 3).copy_(m.arange(3)),
+    lambda m: m.zeros(3, dtype=m.bool).fill_(2),
+    lambda m: m.zeros(3).fill_(m.ones(1)),
+    lambda m: m.zeros(3, dtype=m.int64).normal_(),
+    lambda m: m.zeros(3, dtype=m.int64).uniform_(),
     # where
     lambda m: m.where(m.tensor([1, 0], dtype=m.uint8), 2.5, 1.0),
     lambda m: m.where(m.tensor([1, 0], dtype=m.uint8), 2, m.tensor([1.0, 3.0])),
