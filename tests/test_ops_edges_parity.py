@@ -44,6 +44,21 @@ CALLS = [
     lambda m: m.tensor([nan, inf, -inf]).nan_to_num(1, nan, 3),
     lambda m: m.tensor([1.0, 2.0]) & 3,
     lambda m: m.tensor([1, 2]) & 1.5,
+    *[lambda m, name=name: getattr(m, name)(7, m.tensor([2.0, -3.0]))
+      for name in ("add", "sub", "mul", "div", "true_divide", "pow", "remainder", "floor_divide")],
+    lambda m: m.pow(2, exponent=m.tensor([1, 2])),
+    # several tensors, and new ones
+    lambda m: m.meshgrid(m.ones(2), m.arange(3), indexing="ij")[0],
+    lambda m: m.meshgrid(m.ones(2, 2), m.ones(3), indexing="ij")[0],
+    lambda m: m.meshgrid(m.tensor(5), m.arange(3), m.arange(2), indexing="xy")[1],
+    lambda m: m.meshgrid(m.zeros(0), m.ones(3), indexing="ij")[1],
+    lambda m: m.tensor(m.broadcast_shapes(3, (2, 1))),
+    lambda m: m.einsum("i->i"),
+    lambda m: m.arange(m.tensor(3)),
+    lambda m: m.arange(m.tensor(3), m.tensor(5.0)),
+    lambda m: m.full((2,), m.tensor(3.5)),
+    lambda m: m.full((2,), m.tensor([3])),
+    lambda m: m.full((2,), "a"),
     # comparisons
     *[lambda m, other=other: m.tensor(m.tensor([1.0, 2.0]).equal(other))
       for other in (2, [1.0, 2.0], None)],
