@@ -152,25 +152,17 @@ def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
 
 
 def var_mean(
-    input: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False,
+    *, correction: float | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Variance and mean, see Tensor.var."""
     return _with_mean("var_mean", input, Tensor.var, dim, unbiased, keepdim, correction)
 
 
 def std_mean(
-    input: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False,
+    *, correction: float | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Standard deviation and mean, see Tensor.std."""
     return _with_mean("std_mean", input, Tensor.std, dim, unbiased, keepdim, correction)
 

@@ -16,12 +16,9 @@ class Counting(TensorBase):
     """Methods whose results are without gradients: which values, how many, and draws."""
 
     def unique(
-        self,
-        sorted: bool = True,
-        return_inverse: bool = False,
-        return_counts: bool = False,
+        self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
         dim: int | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """The different values, or slices along `dim`, in order.
 
         return_inverse: also where in the result each value is. return_counts: also how often it

@@ -60,13 +60,9 @@ class Reductions(TensorBase):
         return ops.Prod.apply(self._accumulable(dtype), dim=axis, keepdim=keepdim)
 
     def var(
-        self,
-        dim: Dims = None,
-        unbiased: bool | None = None,
-        keepdim: bool = False,
-        *,
-        correction: float | None = None,
-    ) -> Self:
+        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False,
+        *, correction: float | None = None,
+    ) -> Self:  # fmt: skip
         """sum((x - mean)^2) / (n - correction) over dims.
 
         `correction` is 1 by default; `unbiased` is the older way to say 1 (True) or 0 (False).
@@ -74,13 +70,9 @@ class Reductions(TensorBase):
         return self._variance("var", dim, unbiased, keepdim, correction)
 
     def std(
-        self,
-        dim: Dims = None,
-        unbiased: bool | None = None,
-        keepdim: bool = False,
-        *,
-        correction: float | None = None,
-    ) -> Self:
+        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False,
+        *, correction: float | None = None,
+    ) -> Self:  # fmt: skip
         """The square root of `var`, with the same arguments."""
         return self._variance("std", dim, unbiased, keepdim, correction)
 

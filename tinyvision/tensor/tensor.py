@@ -181,13 +181,9 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         return self._data.tolist()
 
     def to(
-        self,
-        *args: Any,
-        dtype: Any = None,
-        device: Any = None,
-        non_blocking: bool = False,
+        self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
         copy: bool = False,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Self in another dtype; the only device is "cpu".
 
         `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work.
