@@ -366,3 +366,14 @@ def test_a_softmax_that_was_changed_is_missed_in_backward(name, dim):
     y *= 5
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y[0, 0].backward()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x.fill_(3.0), lambda x: x.copy_(tv.ones(2)), lambda x: x.zero_()]
+)
+def test_inplace_new_values_take_no_gradient_to_the_old_ones(change):
+    a = tv.ones(2, requires_grad=True)
+    x = a * 2
+    change(x)
+    (x * a).sum().backward()
+    assert a.grad.tolist() == x.tolist()

@@ -37,6 +37,63 @@ CALLS = [
     lambda m: m.tensor([1.0, 2.0]).lerp(m.tensor([3, 4]), 0.5),
     lambda m: m.tensor([1.0]).lerp(m.tensor([3.0]), m.tensor([0.5], dtype=m.float64)),
     lambda m: m.tensor([2**24 + 1]).atan2(m.tensor([1.0], dtype=m.float64)),
+    lambda m: m.tensor([1.0]).addcmul(2, m.tensor([3])),
+    lambda m: m.tensor([1.0]).addcdiv(2, m.tensor([3])),
+    lambda m: m.tensor([1.0]).addcdiv(m.tensor([2]), m.tensor([3])),
+    lambda m: m.tensor([nan, inf, -inf]).nan_to_num(nan=None),
+    lambda m: m.tensor([nan, inf, -inf]).nan_to_num(1, nan, 3),
+    lambda m: m.tensor([1.0, 2.0]) & 3,
+    lambda m: m.tensor([1, 2]) & 1.5,
+    *[lambda m, name=name: getattr(m, name)(7, m.tensor([2.0, -3.0]))
+      for name in ("add", "sub", "mul", "div", "true_divide", "pow", "remainder", "floor_divide")],
+    lambda m: m.pow(2, exponent=m.tensor([1, 2])),
+    # several tensors, and new ones
+    lambda m: m.meshgrid(m.ones(2), m.arange(3), indexing="ij")[0],
+    lambda m: m.meshgrid(m.ones(2, 2), m.ones(3), indexing="ij")[0],
+    lambda m: m.meshgrid(m.tensor(5), m.arange(3), m.arange(2), indexing="xy")[1],
+    lambda m: m.meshgrid(m.zeros(0), m.ones(3), indexing="ij")[1],
+    lambda m: m.tensor(m.broadcast_shapes(3, (2, 1))),
+    lambda m: m.einsum("i->i"),
+    lambda m: m.arange(m.tensor(3)),
+    lambda m: m.arange(m.tensor(3), m.tensor(5.0)),
+    lambda m: m.full((2,), m.tensor(3.5)),
+    lambda m: m.full((2,), m.tensor([3])),
+    lambda m: m.full((2,), "a"),
+    # comparisons
+    *[lambda m, other=other: m.tensor(m.tensor([1.0, 2.0]).equal(other))
+      for other in (2, [1.0, 2.0], None)],
+    lambda m: m.tensor([1.0, 2.0]).allclose(m.tensor([1.0, 2.0, 3.0])),
+    lambda m: m.tensor([1.0, inf, nan]).isclose(m.tensor([[1.0], [inf]])),
+    lambda m: m.tensor([1.0, inf, nan]).isclose(m.tensor([1.0, 2.0])),
+    *[lambda m, element=element: m.tensor(element in m.tensor([[1.0, 2.0], [3.0, nan]]))
+      for element in ("a", [1.0], None, 2, True, nan, np.float32(3))],
+    lambda m: m.tensor(m.tensor([1.0, 4.0]) in m.tensor([[1.0, 2.0], [3.0, nan]])),
+    lambda m: m.tensor(m.ones(3) in m.ones(2, 2)),
+    lambda m: m.tensor(m.ones((), requires_grad=True) in m.ones(2)),
+    # reductions
+    lambda m: m.ones(2, 3).any([]),
+    lambda m: m.tensor([[True]]).trace(),
+    lambda m: m.tensor([1.5, 2.0]).cumsum(0, dtype=m.bool),
+    lambda m: m.tensor([1.5, 2.0]).cumprod(0, dtype=m.bool),
+    lambda m: m.tensor([True, False]).median(),
+    *[lambda m, name=name, dims=dims: getattr(m.zeros(0, 3), name)(*dims)
+      for name in ("amax", "argmax", "sum", "mean", "prod", "var", "logsumexp", "any")
+      for dims in ((), (0,), (1,))],
+    *[lambda m, name=name, dim=dim: getattr(m.zeros(0, 3), name)(dim)[0]
+      for name in ("max", "min", "median", "sort") for dim in (0, 1)],
+    lambda m: m.tensor([3.0, nan, 1.0, nan]).sort(descending=True)[0],
+    lambda m: m.tensor([3.0, nan, 1.0, nan]).sort(stable=True)[1],
+    lambda m: m.tensor([3.0, nan, 1.0, nan]).median(0)[0],
+    lambda m: m.tensor([3.0, nan, 1.0]).cumprod(0),
+    lambda m: m.tensor([0, 1]).bernoulli(),
+    # in place
+    lambda m: m.zeros(3, dtype=m.int64).copy_(m.tensor([nan, 1.5, -2.5]))[1:],
+    lambda m: m.zeros(3).copy_(m.ones(2)),
+    lambda m: m.zeros(2, 3).copy_(m.arange(3)),
+    lambda m: m.zeros(3, dtype=m.bool).fill_(2),
+    lambda m: m.zeros(3).fill_(m.ones(1)),
+    lambda m: m.zeros(3, dtype=m.int64).normal_(),
+    lambda m: m.zeros(3, dtype=m.int64).uniform_(),
     # where
     lambda m: m.where(m.tensor([1, 0], dtype=m.uint8), 2.5, 1.0),
     lambda m: m.where(m.tensor([1, 0], dtype=m.uint8), 2, m.tensor([1.0, 3.0])),

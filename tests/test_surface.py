@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision import nn
+from tinyvision import functions, nn
 
 
 def test_devices_the_usual_lines_of_a_program_choose_the_cpu():
@@ -86,6 +86,14 @@ def test_missing_names_are_not_there_after_all():
     for place, names in tv.missing._NAMES.items():
         owner = places.get(place) or eval(place.replace("tinyvision", "tv"))
         assert [n for n in names.split() if hasattr(owner, n)] == []
+
+
+def test_functions_are_the_methods_of_their_names():
+    listed = [n for n in vars(functions.methods) if n[0] != "_" and n != "Tensor"]
+    assert len(listed) > 150
+    for name in listed:
+        function, method = getattr(tv, name), getattr(tv.Tensor, name)
+        assert function.__name__ == method.__name__ and function.__doc__ == method.__doc__
 
 
 @pytest.mark.parametrize("call", [tv.exp, tv.sum, lambda x, out: tv.cat([x], out=out)])

@@ -109,14 +109,11 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 def full(
-    size: Sequence[int],
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    size: Sequence[int], fill_value: Any,
+    *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """All `fill_value`, whose type gives the dtype."""
+    fill_value = _number("full", "fill_value", fill_value)
     dtype = _python_dtype(np.asarray(fill_value)) if dtype is None else as_dtype(dtype)
     filled = np.full(_sizes((size,), "full"), fitting(fill_value, dtype))
     return _make(filled, device, requires_grad)
@@ -144,13 +141,9 @@ def empty_like(
 
 
 def full_like(
-    input: Tensor,
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    input: Tensor, fill_value: Any,
+    *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """All `fill_value`, in the shape and dtype of input."""
     filled = np.full(input._data.shape, fitting(fill_value, _or_own(input, dtype)))
     return _make(filled, device, requires_grad)
@@ -160,17 +153,14 @@ def full_like(
 
 
 def arange(
-    start: float,
-    end: float | None = None,
-    step: float = 1,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    start: float, end: float | None = None, step: float = 1,
+    *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """start, start + step, ... below end; `arange(end)` starts at 0. int64 if all are ints."""
     if end is None:
         start, end = 0, start
+    start, end = _number("arange", "start", start), _number("arange", "end", end)
+    step = _number("arange", "step", step)
     if not all(map(math.isfinite, (start, end, step))):
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if step == 0 or (end - start) / step < 0:
@@ -186,14 +176,9 @@ def arange(
 
 
 def linspace(
-    start: float,
-    end: float,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    start: float, end: float, steps: int,
+    *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """`steps` values from start to end, both included, at equal distances."""
     if as_int(steps, "linspace", "steps") < 0:
         raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
@@ -213,13 +198,9 @@ def linspace(
 
 
 def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    n: int, m: int | None = None,
+    *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """n rows and m (by default n) columns, 1 on the diagonal and 0 elsewhere."""
     rows, columns = _sizes((n, n if m is None else m), "eye")
     return _make(np.eye(rows, columns, dtype=_or_float(dtype)), device, requires_grad)
@@ -229,24 +210,18 @@ def eye(
 
 
 def rand(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    *size: Any, generator: Generator | None = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Uniform on [0, 1)."""
     draws = stream(generator).random(_sizes(size, "rand"), _float_dtype(dtype, "rand"))
     return _make(draws, device, requires_grad)
 
 
 def randn(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    *size: Any, generator: Generator | None = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Normal with mean 0 and variance 1."""
     shape = _sizes(size, "randn")
     draws = stream(generator).standard_normal(shape, _float_dtype(dtype, "randn"))
@@ -254,15 +229,10 @@ def randn(
 
 
 def randint(
-    low: int,
-    high: int | Sequence[int] | None = None,
-    size: Sequence[int] | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = int64,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    low: int, high: int | Sequence[int] | None = None, size: Sequence[int] | None = None,
+    *, generator: Generator | None = None,
+    dtype: Any = int64, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Integers from low to high - 1; `randint(high, size)` starts at 0."""
     if size is None:
         low, high, size = 0, low, high  # type: ignore[assignment]
@@ -295,15 +265,10 @@ def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None 
 
 
 def normal(
-    mean: Any = 0.0,
-    std: Any = 1.0,
-    size: Sequence[int] | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    mean: Any = 0.0, std: Any = 1.0, size: Sequence[int] | None = None,
+    *, generator: Generator | None = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Normal with mean and standard deviation, numbers or tensors; numbers need a size.
 
     Raises: RuntimeError for a std that is negative, TypeError for numbers without a size.
@@ -331,6 +296,17 @@ def _make(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
     if requires_grad:
         result.requires_grad = True
     return result
+
+
+def _number(name: str, argument: str, value: Any) -> Any:
+    """A number, which may be given as a tensor without dims."""
+    if isinstance(value, Tensor) and not value.ndim:
+        return value.item()
+    if not isinstance(value, (bool, int, float, np.generic)):
+        raise TypeError(
+            f"{name}(): argument '{argument}' must be Number, not {type(value).__name__}"
+        )
+    return value
 
 
 def _sizes(size: Sequence[Any], name: str) -> tuple[int, ...]:

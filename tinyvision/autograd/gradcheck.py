@@ -27,17 +27,10 @@ class GradcheckError(RuntimeError):
 
 
 def gradcheck(
-    func: Callable[..., Any],
-    inputs: Tensor | Sequence[Any],
-    *,
-    eps: float = 1e-6,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
-    raise_exception: bool = True,
-    nondet_tol: float = 0.0,
-    fast_mode: bool | None = None,
-    generator: Generator | None = None,
-) -> bool:
+    func: Callable[..., Any], inputs: Tensor | Sequence[Any],
+    *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True,
+    nondet_tol: float = 0.0, fast_mode: bool | None = None, generator: Generator | None = None,
+) -> bool:  # fmt: skip
     """Whether the gradients of `func(*inputs)` agree with central differences.
 
     Checked are all float64 inputs that require grad, for every float output: the full Jacobian
@@ -77,14 +70,10 @@ def _outputs(func: Callable, args: tuple) -> list[Tensor]:
 
 
 def _check_pair(
-    func: Callable,
-    args: tuple,
-    index: int,
-    output: int,
-    tolerances: tuple[float, float, float, float],
-    fast_mode: bool | None,
+    func: Callable, args: tuple, index: int, output: int,
+    tolerances: tuple[float, float, float, float], fast_mode: bool | None,
     rng: np.random.Generator,
-) -> None:
+) -> None:  # fmt: skip
     """Compare d(output)/d(args[index])."""
     eps, atol, rtol, nondet_tol = tolerances
     x, y = args[index], _outputs(func, args)[output]

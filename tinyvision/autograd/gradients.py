@@ -14,12 +14,9 @@ Tensors = Tensor | Sequence[Tensor]
 
 
 def backward(
-    tensors: Tensors,
-    grad_tensors: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    inputs: Any = None,
-) -> None:
+    tensors: Tensors, grad_tensors: Any = None, retain_graph: bool | None = None,
+    create_graph: bool = False, inputs: Any = None,
+) -> None:  # fmt: skip
     """Add the gradients of `tensors` to `.grad` of the leaves; see Tensor.backward."""
     outputs = _listed(tensors)
     backward_from(outputs, _gradients(grad_tensors, outputs), retain_graph, create_graph, inputs)
@@ -31,16 +28,11 @@ def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
 
 
 def grad(
-    outputs: Tensors,
-    inputs: Tensors,
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    only_inputs: bool = True,
-    allow_unused: bool | None = None,
-    is_grads_batched: bool = False,
+    outputs: Tensors, inputs: Tensors, grad_outputs: Any = None,
+    retain_graph: bool | None = None, create_graph: bool = False, only_inputs: bool = True,
+    allow_unused: bool | None = None, is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> tuple[Any, ...]:  # fmt: skip
     """The gradients of the sum of `outputs` with respect to `inputs`, leaving `.grad` alone.
 
     grad_outputs weighs the outputs; it may be left out for those of a single element.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,11 +113,14 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     swap = indexing == "xy" and len(listed) > 1
     if swap:
         listed[:2] = listed[1::-1]
+    if len({t.dtype for t in listed}) > 1:
+        raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+    if any(t.ndim > 1 for t in listed):
+        raise RuntimeError("meshgrid: Expected 0D or 1D tensors in the tensor list")
     shape = tuple([t.numel() for t in listed])
-    grids = []
-    for i, t in enumerate(listed):
-        own = (1,) * i + (t.numel(),) + (1,) * (len(listed) - i - 1)
-        grids.append(t.reshape(own).expand(shape))
+    # Vector i as (n, 1, ..., 1), with one 1 for each vector after it.
+    grids = [t.reshape(-1, *[1] * (len(listed) - 1 - i)) for i, t in enumerate(listed)]
+    grids = [t.expand(shape) for t in grids]
     if swap:
         grids[:2] = grids[1::-1]
     return tuple(grids)
@@ -128,18 +132,16 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple([t.expand(shape) for t in tensors])
 
 
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape that shapes broadcast to."""
-    result: tuple[int, ...] = ()
-    for shape in shapes:
-        result = broadcast_shape(result, shape)
-    return result
+def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to; an int is the shape of a vector."""
+    listed = [(shape,) if isinstance(shape, int) else shape for shape in shapes]
+    return functools.reduce(broadcast_shape, listed, ())
 
 
 def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
     listed = list(tensors)
     if not listed:
-        error = ValueError if name == "cat" else RuntimeError  # as in PyTorch
+        error = ValueError if name in ("cat", "einsum") else RuntimeError  # as in PyTorch
         raise error(f"{name} expects a non-empty list of Tensors")
     for i, t in enumerate(listed):
         if not isinstance(t, Tensor):
@@ -150,25 +152,17 @@ def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
 
 
 def var_mean(
-    input: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False,
+    *, correction: float | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Variance and mean, see Tensor.var."""
     return _with_mean("var_mean", input, Tensor.var, dim, unbiased, keepdim, correction)
 
 
 def std_mean(
-    input: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False,
+    *, correction: float | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Standard deviation and mean, see Tensor.std."""
     return _with_mean("std_mean", input, Tensor.std, dim, unbiased, keepdim, correction)
 
@@ -176,9 +170,8 @@ def std_mean(
 def _with_mean(
     name: str, input: Tensor, method: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any
 ) -> tuple[Tensor, Tensor]:
-    spread = method(
-        check_tensor(name, "input", input), dim, unbiased, keepdim, correction=correction
-    )
+    check_tensor(name, "input", input)
+    spread = method(input, dim, unbiased, keepdim, correction=correction)
     return spread, input.mean(None if isinstance(dim, bool) else dim, keepdim)
 
 

@@ -35,3 +35,22 @@ def function_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenat
     named = signature.replace(parameters=[first.replace(name="input"), *others])
     function.__signature__ = named  # type: ignore[attr-defined]
     return function
+
+
+def unary_functions_of(*methods: Callable[[Any], Any]) -> list[Callable[[Tensor], Tensor]]:
+    """The functions of several methods that take no arguments."""
+    return [function_of(method) for method in methods]
+
+
+def arithmetic_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """The function of a method whose first operand may be a number too: `pow(2, x)`."""
+    of_tensors = function_of(method)
+
+    @functools.wraps(of_tensors)
+    def function(input: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        if isinstance(input, (int, float)):
+            others = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            input = others[0]._tensor_like(input) if others else input
+        return of_tensors(input, *args, **kwargs)
+
+    return function

@@ -24,14 +24,10 @@ class ScaledDotProductAttention(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        query: np.ndarray,
-        key: np.ndarray,
-        value: np.ndarray,
+        ctx: Node, query: np.ndarray, key: np.ndarray, value: np.ndarray,
         mask: np.ndarray | None,
-        *,
-        settings: Settings,
-    ) -> np.ndarray:
+        *, settings: Settings,
+    ) -> np.ndarray:  # fmt: skip
         ctx.settings = settings
         output, logsumexp = kernels.attention_forward(query, key, value, mask, settings)
         ctx.save_for_backward(query, key, value, mask, output, logsumexp)

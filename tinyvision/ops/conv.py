@@ -25,13 +25,9 @@ class Conv2d(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        input: np.ndarray,
-        weight: np.ndarray,
-        bias: np.ndarray | None,
-        *,
-        geometry: kernels.Geometry,
-    ) -> np.ndarray:
+        ctx: Node, input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None,
+        *, geometry: kernels.Geometry,
+    ) -> np.ndarray:  # fmt: skip
         ctx.geometry = geometry
         ctx.save_for_backward(input, weight)
         return kernels.conv2d_forward(input, weight, bias, geometry)
@@ -58,14 +54,9 @@ class ConvTranspose2d(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        input: np.ndarray,
-        weight: np.ndarray,
-        bias: np.ndarray | None,
-        *,
-        geometry: kernels.Geometry,
-        output_size: tuple[int, int],
-    ) -> np.ndarray:
+        ctx: Node, input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None,
+        *, geometry: kernels.Geometry, output_size: tuple[int, int],
+    ) -> np.ndarray:  # fmt: skip
         ctx.geometry = geometry
         ctx.save_for_backward(input, weight)
         shape = len(input), weight.shape[1] * geometry.groups, *output_size

@@ -18,13 +18,9 @@ class Embedding(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        weight: np.ndarray,
-        *,
-        rows: np.ndarray,
-        padding_idx: int | None,
-        scale_grad_by_freq: bool,
-    ) -> np.ndarray:
+        ctx: Node, weight: np.ndarray,
+        *, rows: np.ndarray, padding_idx: int | None, scale_grad_by_freq: bool,
+    ) -> np.ndarray:  # fmt: skip
         ctx.padding_idx, ctx.scale_grad_by_freq = padding_idx, scale_grad_by_freq
         y = AdvancedIndex.forward(ctx, weight, index=(rows,))
         ctx.op_name = "Embedding"

@@ -26,13 +26,9 @@ class BatchNorm(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        x: np.ndarray,
-        weight: np.ndarray | None,
-        bias: np.ndarray | None,
-        *,
-        eps: float,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ctx: Node, x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None,
+        *, eps: float,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
         y, mean, var, rstd = kernels.batch_norm_forward(_with_one_length(x), weight, bias, eps)
         ctx.mark_non_differentiable(mean, var)
         ctx.save_for_backward(x, weight, mean, rstd)
@@ -58,15 +54,10 @@ class BatchNormByRunning(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        x: np.ndarray,
-        weight: np.ndarray | None,
-        bias: np.ndarray | None,
-        mean: np.ndarray,
-        var: np.ndarray,
-        *,
-        eps: float,
-    ) -> np.ndarray:
+        ctx: Node, x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None,
+        mean: np.ndarray, var: np.ndarray,
+        *, eps: float,
+    ) -> np.ndarray:  # fmt: skip
         with np.errstate(all="ignore"):
             rstd = 1 / np.sqrt(var + eps)
             scale = rstd if weight is None else rstd * weight
@@ -111,15 +102,9 @@ class LayerNorm(Op):
 
     @staticmethod
     def forward(
-        ctx: Node,
-        x: np.ndarray,
-        weight: np.ndarray | None,
-        bias: np.ndarray | None,
-        *,
-        size: int,
-        eps: float,
-        centre: bool,
-    ) -> np.ndarray:
+        ctx: Node, x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None,
+        *, size: int, eps: float, centre: bool,
+    ) -> np.ndarray:  # fmt: skip
         ctx.size, ctx.centre = size, centre
         y, mean, rstd = kernels.layer_norm_forward(
             _rows(x, size), _row(weight), _row(bias), eps, centre

@@ -297,11 +297,11 @@ def _share_among_ties(grad: np.ndarray, x: np.ndarray, y: np.ndarray, dims: Dims
     return np.where(tied, grad / np.maximum(count, 1), 0)
 
 
-class Pick(Op):
-    """y = x at the places `indices` along `dim`, no place twice; the others get no gradient.
+class TakeAlongDim(Op):
+    """y = x at `indices` along `dim`, none twice in a group; the others get no gradient.
 
-    What max, min, sort, topk and median along a dim have in common once the places are known.
-    `indices` has the number of dims of x, or lacks `dim` if one value per group is picked.
+    What max, min, sort, topk and median along a dim have in common once the indices are known,
+    which have as many dims as x, or lack `dim` if one value per group is taken.
     """
 
     @staticmethod
@@ -315,8 +315,8 @@ class Pick(Op):
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None]:
         (indices,) = ctx.saved
         grad_x = np.zeros(ctx.shape or (1,), grad_output.dtype)
-        places = _with_dim(indices, grad_x.ndim, ctx.dim)
-        np.put_along_axis(grad_x, places, grad_output.reshape(places.shape), ctx.dim)
+        indices = _with_dim(indices, grad_x.ndim, ctx.dim)
+        np.put_along_axis(grad_x, indices, grad_output.reshape(indices.shape), ctx.dim)
         return grad_x.reshape(ctx.shape), None
 
 
@@ -324,8 +324,8 @@ def _with_dim(indices: np.ndarray, ndim: int, dim: int) -> np.ndarray:
     return indices if indices.ndim == ndim else np.expand_dims(indices, dim)
 
 
-def places_in_order(x: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
-    """The places along `dim` in order of their values, NaN largest; equal ones keep theirs."""
+def argsort(x: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
+    """The indices along `dim` in order of their values, NaN largest; equal ones keep theirs."""
     if not descending:
         return np.argsort(x, axis=dim, kind="stable")
     # Ascending order of the mirrored values, mirrored back: equal values still keep their order.
@@ -333,20 +333,20 @@ def places_in_order(x: np.ndarray, dim: int, descending: bool = False) -> np.nda
     return x.shape[dim] - 1 - np.flip(mirrored, dim)
 
 
-def places_of_top(x: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
-    """The places of the k largest (or smallest) values along `dim`, in their order."""
+def argtopk(x: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
+    """The indices of the k largest (or smallest) values along `dim`, in their order."""
     first = x.shape[dim] - k if largest else 0
     # Separating those k from the others takes linear time; only they are then sorted.
     separated = np.argpartition(x, (first or k) - 1, axis=dim)
-    places = np.sort(separated.take(np.arange(first, first + k), axis=dim), axis=dim)
-    order = places_in_order(np.take_along_axis(x, places, dim), dim, descending=largest)
-    return np.take_along_axis(places, order, dim)
+    indices = np.sort(separated.take(np.arange(first, first + k), axis=dim), axis=dim)
+    order = argsort(np.take_along_axis(x, indices, dim), dim, descending=largest)
+    return np.take_along_axis(indices, order, dim)
 
 
-def place_of_median(x: np.ndarray, dim: int) -> np.ndarray:
-    """The place of the lower middle value along `dim` (kept), of the first NaN if there is one."""
+def argmedian(x: np.ndarray, dim: int) -> np.ndarray:
+    """The index of the lower middle value along `dim` (kept), or of the first NaN there."""
     middle = (x.shape[dim] - 1) // 2
-    place = np.take(np.argpartition(x, middle, axis=dim), [middle], axis=dim)
+    index = np.take(np.argpartition(x, middle, axis=dim), [middle], axis=dim)
     is_nan = np.isnan(x)
     first_nan = is_nan.argmax(axis=dim, keepdims=True)
-    return np.where(is_nan.any(axis=dim, keepdims=True), first_nan, place)
+    return np.where(is_nan.any(axis=dim, keepdims=True), first_nan, index)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import unbroadcast
+from tinyvision.ops.reductions import quietly
 
 
 class Reshape(Op):
@@ -214,15 +215,21 @@ def _overlap(shape: tuple[int, ...], widths: Any) -> tuple[tuple, tuple]:
     return source, target
 
 
-class Overwrite(Op):
-    """The given values, whatever the input was; its gradient is zero."""
+class Copy(Op):
+    """y = values, in the shape and dtype of x, whatever x was.
+
+    Gradients: dx = 0, dvalues = g, summed where values was broadcast.
+    """
 
     @staticmethod
-    def forward(ctx: Node, x: np.ndarray, *, values: Any) -> np.ndarray:
+    @quietly  # NaN to an integer is undefined, as in PyTorch
+    def forward(ctx: Node, x: np.ndarray, values: np.ndarray) -> np.ndarray:
+        ctx.shape, ctx.dtype = values.shape, values.dtype
         y = np.empty_like(x)
         y[...] = values
         return y
 
     @staticmethod
-    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        return np.zeros_like(grad_output)
+    def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        grad_values = unbroadcast(grad_output, ctx.shape).astype(ctx.dtype, copy=False)
+        return np.zeros_like(grad_output), grad_values

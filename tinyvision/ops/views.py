@@ -1,7 +1,7 @@
 """In-place changes to a view, seen from its base, the tensor whose memory it shows.
 
 When a view is changed, so is the base: from then on it is "what it was, but with these values in
-that part of its memory" (`WritePart`), and the view is "that part of the base" (`ReadPart`),
+that part of its memory" (`CopySlices`), and the view is "that part of the base" (`AsStrided`),
 whatever it was made by before. Other views of the base follow when they are next used.
 
 The part is described as memory is: by an offset and strides, for any chain of views alike.
@@ -52,7 +52,7 @@ def part_of(base: np.ndarray, view: np.ndarray) -> Part:
     return Part((high - low) // base.itemsize, *layouts)
 
 
-class ReadPart(Op):
+class AsStrided(Op):
     """y = the part of the base.
 
     Gradient: dbase = g in the part, else 0; an element that the view repeats gets the sum.
@@ -62,7 +62,7 @@ class ReadPart(Op):
 
     @staticmethod
     def forward(ctx: Node, base: np.ndarray, *, view: np.ndarray) -> np.ndarray:
-        ctx.op_name, ctx.part = "AsStrided", part_of(base, view)
+        ctx.part = part_of(base, view)
         return view
 
     @staticmethod
@@ -74,7 +74,7 @@ class ReadPart(Op):
         return grad_base
 
 
-class WritePart(Op):
+class CopySlices(Op):
     """y = base, with `values` in the part. The memory has been written to already.
 
     Gradients: dbase = g, but 0 in the part; dvalues = g in the part.
@@ -82,7 +82,7 @@ class WritePart(Op):
 
     @staticmethod
     def forward(ctx: Node, base: np.ndarray, values: np.ndarray, *, view: np.ndarray) -> np.ndarray:
-        ctx.op_name, ctx.part = "CopySlices", part_of(base, view)
+        ctx.part = part_of(base, view)
         return base
 
     @staticmethod

@@ -14,7 +14,7 @@ from tinyvision.dtypes import float32, result_type, with_number
 from tinyvision.engine.modes import enable_grad, modes
 from tinyvision.engine.op import Node, Op
 from tinyvision.ops.elementwise import Cast
-from tinyvision.ops.views import ReadPart
+from tinyvision.ops.views import AsStrided
 
 
 class Version:
@@ -75,7 +75,7 @@ class TensorBase:
         if self._base.grad_fn is not self._base_grad_fn:
             self._base_grad_fn = self._base.grad_fn
             with enable_grad():  # the change was recorded, so this is
-                self._adopt_history(ReadPart.apply(self._base, view=self._data))
+                self._adopt_history(AsStrided.apply(self._base, view=self._data))
 
     def _adopt_history(self, result: Any) -> None:
         """Be, for gradients, what an operation just gave."""

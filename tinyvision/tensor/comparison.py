@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.dtypes import TORCH_NAMES
+from tinyvision.checks import broadcast_shape
+from tinyvision.dtypes import TORCH_NAMES, require_kind
 from tinyvision.tensor.base import TensorBase, check_number, check_tensor
 
 
@@ -79,7 +80,8 @@ class Comparison(TensorBase):
 
     def equal(self, other: Self) -> bool:
         """Whether both tensors have the same shape and the same values."""
-        return self._data.shape == other._data.shape and bool((self._data == other._data).all())
+        a, b = self._data, check_tensor("equal", "other", other)._data
+        return a.shape == b.shape and bool((a == b).all())
 
     def allclose(
         self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
@@ -91,15 +93,14 @@ class Comparison(TensorBase):
         self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
     ) -> Self:
         """Where |self - other| <= atol + rtol * |other|."""
-        check_tensor("isclose", "other", other)
+        a, b = self._data, check_tensor("isclose", "other", other)._data
         for name, value in (("rtol", rtol), ("atol", atol)):
             if value < 0:
                 raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
-        if self._data.dtype != other._data.dtype:
-            raise RuntimeError(
-                f"{TORCH_NAMES[self._data.dtype]} did not match {TORCH_NAMES[other._data.dtype]}"
-            )
-        return self._plain(np.isclose(self._data, other._data, rtol, atol, equal_nan))
+        if a.dtype != b.dtype:
+            raise RuntimeError(f"{TORCH_NAMES[a.dtype]} did not match {TORCH_NAMES[b.dtype]}")
+        broadcast_shape(a.shape, b.shape)
+        return self._plain(np.isclose(a, b, rtol, atol, equal_nan))
 
     # ---------------------------------------------------------------- logic
 
@@ -112,10 +113,8 @@ class Comparison(TensorBase):
         operands = self._promoted(other)
         if operands is None:
             return NotImplemented
-        a, b = (t._data for t in operands)
-        if a.dtype.kind == "f":
-            raise RuntimeError(f"{function.__name__} is not implemented for {a.dtype} tensors")
-        return self._plain(function(a, b))
+        require_kind(function.__name__, operands[0]._data.dtype, "biu")
+        return self._plain(function(operands[0]._data, operands[1]._data))
 
     def __and__(self, other: Any) -> Self:
         return self._bitwise(other, np.bitwise_and)

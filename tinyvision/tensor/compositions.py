@@ -9,10 +9,11 @@ import numpy as np
 
 from tinyvision.checks import fitting, normalize_dim, sizes_from
 from tinyvision.devices import require_cpu
-from tinyvision.dtypes import as_dtype
+from tinyvision.dtypes import as_dtype, require_kind
 from tinyvision.ops.elementwise import Clone
 from tinyvision.ops.shape import Cat
 from tinyvision.tensor.arithmetic import Arithmetic
+from tinyvision.tensor.base import check_tensor
 from tinyvision.tensor.comparison import Comparison
 from tinyvision.tensor.indexing import Indexing
 from tinyvision.tensor.linalg import LinearAlgebra
@@ -60,14 +61,21 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
 
     def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self + value * tensor1 * tensor2."""
+        _two_tensors("addcmul", tensor1, tensor2)
         return self + value * tensor1 * tensor2
 
     def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self + value * tensor1 / tensor2."""
+        a, b = (
+            check_tensor("addcdiv", "tensor1", tensor1),
+            check_tensor("addcdiv", "tensor2", tensor2),
+        )
+        if "f" not in (a._data.dtype.kind, b._data.dtype.kind):
+            raise RuntimeError("Integer division with addcdiv is no longer supported")
         return self + value * tensor1 / tensor2
 
     def nan_to_num(
-        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+        self, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
     ) -> Self:
         """NaN as `nan`, infinities as `posinf` and `neginf`, or the dtype's extreme values."""
         if self._data.dtype.kind != "f":
@@ -75,8 +83,8 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         limits = np.finfo(self._data.dtype)
         high = float(limits.max) if posinf is None else posinf
         low = float(limits.min) if neginf is None else neginf
-        finite = self.masked_fill(self.isnan(), nan).masked_fill(self.eq(np.inf), high)
-        return finite.masked_fill(self.eq(-np.inf), low)
+        finite = self.masked_fill(self.eq(np.inf), high).masked_fill(self.eq(-np.inf), low)
+        return finite.masked_fill(self.isnan(), 0.0 if nan is None else nan)
 
     def ravel(self) -> Self:
         """All values as one dim; a view if possible."""
@@ -111,6 +119,7 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
 
     def trace(self) -> Self:
         """The sum of a matrix's diagonal."""
+        require_kind("trace", self._data.dtype, "iuf")
         if self._data.ndim != 2:
             raise RuntimeError(f"trace: expected a matrix, got {self._data.ndim} dims")
         return self.diagonal().sum()
@@ -158,3 +167,7 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
     def _new(self, array: np.ndarray, dtype: Any, device: Any) -> Self:
         require_cpu(device)
         return self._plain(array.astype(self._data.dtype if dtype is None else as_dtype(dtype)))
+
+
+def _two_tensors(name: str, tensor1: Any, tensor2: Any) -> tuple[Any, Any]:
+    return check_tensor(name, "tensor1", tensor1), check_tensor(name, "tensor2", tensor2)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.checks import as_int, normalize_dim
-from tinyvision.dtypes import float32
+from tinyvision.dtypes import float32, require_kind
 from tinyvision.random import Generator, stream
 from tinyvision.tensor.base import TensorBase, check_tensor
 
@@ -16,12 +16,9 @@ class Counting(TensorBase):
     """Methods whose results are without gradients: which values, how many, and draws."""
 
     def unique(
-        self,
-        sorted: bool = True,
-        return_inverse: bool = False,
-        return_counts: bool = False,
+        self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
         dim: int | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """The different values, or slices along `dim`, in order.
 
         return_inverse: also where in the result each value is. return_counts: also how often it
@@ -45,8 +42,7 @@ class Counting(TensorBase):
             NotImplementedError unless they are integers.
         """
         x = self._data
-        if x.dtype.kind not in "iu":
-            raise NotImplementedError(f"bincount is not implemented for {x.dtype} tensors")
+        require_kind("bincount", x.dtype, "iu")
         if as_int(minlength, "bincount", "minlength") < 0:
             raise RuntimeError("minlength should be >= 0")
         if x.ndim != 1 or (x.size > 0 and x.min() < 0):
@@ -61,7 +57,8 @@ class Counting(TensorBase):
     def bernoulli(self, *, generator: Generator | None = None) -> Self:
         """1 with the probability that self gives at each place, else 0."""
         p = self._data
-        if p.dtype.kind != "f" or not ((p >= 0) & (p <= 1)).all():
+        require_kind("bernoulli", p.dtype, "f")
+        if not ((p >= 0) & (p <= 1)).all():
             raise RuntimeError("bernoulli: expected probabilities between 0 and 1")
         return self._plain((stream(generator).random(p.shape) < p).astype(p.dtype))
 

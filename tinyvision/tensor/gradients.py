@@ -81,12 +81,9 @@ class Gradients(TensorBase):
             self._keep_grad()
 
     def backward(
-        self,
-        gradient: Any = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
+        self, gradient: Any = None, retain_graph: bool | None = None,
+        create_graph: bool = False, inputs: Any = None,
+    ) -> None:  # fmt: skip
         """Add d(self)/d(leaf) to `.grad` of every leaf the graph leads to.
 
         gradient: the gradient with respect to self; may be left out for a single element (1).
@@ -156,12 +153,9 @@ def zero_gradients(tensors: Iterable[Any], set_to_none: bool) -> None:
 
 
 def backward_from(
-    tensors: Sequence[Any],
-    gradients: Sequence[Any],
-    retain_graph: bool | None,
-    create_graph: bool,
-    inputs: Any = None,
-) -> None:
+    tensors: Sequence[Any], gradients: Sequence[Any], retain_graph: bool | None,
+    create_graph: bool, inputs: Any = None,
+) -> None:  # fmt: skip
     """Accumulate gradients of all leaves, or of `inputs` only."""
     roots = root_gradients(tensors, gradients)
     retain = check_graph_flags(retain_graph, create_graph)

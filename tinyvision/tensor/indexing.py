@@ -98,7 +98,7 @@ class Indexing(TensorBase):
         source = _at_least_1d(self)
         check_range(index._data, source._data.shape[dim], dim, IndexError)
         result = AdvancedIndex.apply(source, index=_slices_at(index, dim))
-        return result if self._data.ndim else Reshape.apply(result, shape=())
+        return result if self._data.ndim else _in_shape(result, ())
 
     def gather(self, dim: int, index: Self, *, sparse_grad: bool = False) -> Self:
         """Values picked along dim: for dim 1 of three, y[i, j, k] = x[i, index[i, j, k], k].
@@ -109,23 +109,21 @@ class Indexing(TensorBase):
         if sparse_grad:
             raise NotImplementedError("gather(): sparse_grad=True is not supported")
         dim = normalize_dim(dim, self._data.ndim, "gather")
-        source = _at_least_1d(self)
+        source, shape = _at_least_1d(self), check_tensor("gather", "index", index)._data.shape
         if index._data.size == 0:
-            nothing = AdvancedIndex.apply(source, index=(np.zeros(0, np.int64),))
-            return Reshape.apply(nothing, shape=index._data.shape)
-        places = _check_along_dim("gather", source._data.shape, dim, index)
-        result = AdvancedIndex.apply(source, index=along_dim(places, dim))
-        return result if index._data.ndim else Reshape.apply(result, shape=())
+            return _in_shape(AdvancedIndex.apply(source, index=(np.zeros(0, np.int64),)), shape)
+        positions = _check_along_dim("gather", source._data.shape, dim, index)
+        return _in_shape(AdvancedIndex.apply(source, index=along_dim(positions, dim)), shape)
 
     def take_along_dim(self, indices: Self, dim: int | None = None) -> Self:
         """Like gather, for indices that broadcast with self in all other dims.
 
         Without dim, indices count in the flattened tensor. Negative ones count from the end.
         """
-        if dim is None:
-            flat = Reshape.apply(self, shape=(self._data.size,))
-            return flat.take_along_dim(Reshape.apply(indices, shape=(indices._data.size,)), 0)
         check_tensor("take_along_dim", "indices", indices)
+        if dim is None:
+            flat = _in_shape(self, (self._data.size,))
+            return flat.take_along_dim(_in_shape(indices, (indices._data.size,)), 0)
         shape, wanted = self._data.shape, indices._data.shape
         if len(shape) != len(wanted):
             raise RuntimeError(
@@ -160,13 +158,12 @@ class Indexing(TensorBase):
             src = self._plain(np.full(index._data.shape, fitting(src, self._data.dtype)))
         target, places, values = self._scatter_operands("scatter", dim, index, src)
         result = SetItem.apply(target, values, index=Index((...,), places))
-        return result if self._data.ndim else Reshape.apply(result, shape=())
+        return _in_shape(result, self._data.shape)
 
     def scatter_add(self, dim: int, index: Self, src: Self) -> Self:
         """Like scatter, but src is added, and places named several times receive all of it."""
         target, places, values = self._scatter_operands("scatter_add", dim, index, src)
-        result = AddItem.apply(target, values, index=places)
-        return result if self._data.ndim else Reshape.apply(result, shape=())
+        return _in_shape(AddItem.apply(target, values, index=places), self._data.shape)
 
     def _scatter_operands(self, name: str, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
         """Self, index arrays for it, and the part of src to write there."""
@@ -203,7 +200,7 @@ class Indexing(TensorBase):
                 raise RuntimeError("index_add(): alpha must be an integer for integral tensors")
             values = values._binary(alpha, Mul)
         result = AddItem.apply(target, values, index=_slices_at(index, dim))
-        return result if self._data.ndim else Reshape.apply(result, shape=())
+        return _in_shape(result, self._data.shape)
 
     # ---------------------------------------------------------------- by mask
 
@@ -242,8 +239,12 @@ class Indexing(TensorBase):
         return self._plain(np.argwhere(self._data))
 
 
+def _in_shape(tensor: Any, shape: tuple[int, ...]) -> Any:
+    return tensor if tensor._data.shape == shape else Reshape.apply(tensor, shape=shape)
+
+
 def _at_least_1d(tensor: Any) -> Any:
-    return tensor if tensor._data.ndim else Reshape.apply(tensor, shape=(1,))
+    return _in_shape(tensor, tensor._data.shape or (1,))
 
 
 def _slices_at(index: Any, dim: int) -> tuple[Any, ...]:

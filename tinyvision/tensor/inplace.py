@@ -12,23 +12,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.dtypes import TORCH_NAMES
+from tinyvision.checks import expand_shape
+from tinyvision.dtypes import TORCH_NAMES, require_kind
 from tinyvision.engine.modes import modes
-from tinyvision.ops.elementwise import Clone
 from tinyvision.ops.indexing import SetItem, assign_item, convert_index
-from tinyvision.ops.shape import Overwrite
-from tinyvision.ops.views import WritePart
+from tinyvision.ops.shape import Copy
+from tinyvision.ops.views import CopySlices
 from tinyvision.random import Generator, stream
-from tinyvision.tensor.arithmetic import Arithmetic
 from tinyvision.tensor.base import TensorBase, check_number
-from tinyvision.tensor.compositions import Compositions
-from tinyvision.tensor.indexing import Indexing
-from tinyvision.tensor.linalg import LinearAlgebra
-from tinyvision.tensor.pointwise import Pointwise
-from tinyvision.tensor.reductions import Reductions
+from tinyvision.tensor.compositions import Compositions as Out  # all methods that are out of place
 
 
-def _twin_of(method: Callable) -> Callable:
+def _variant(method: Callable) -> Callable:
     """The method that does the same in place; what it is given may need gradients too."""
 
     @functools.wraps(method)
@@ -42,6 +37,10 @@ def _twin_of(method: Callable) -> Callable:
         in_place.__name__ = f"{name}_"
         in_place.__doc__ = f"The same as {name}, in place: {method.__doc__}"
     return in_place
+
+
+def _variants(*methods: Callable) -> list[Callable]:
+    return [_variant(method) for method in methods]
 
 
 class InPlace(TensorBase):
@@ -67,7 +66,7 @@ class InPlace(TensorBase):
             self._adopt_history(result)
         elif result.grad_fn is not None:
             base, before = self._base, self._base._with_history(self._base._data)
-            base._adopt_history(WritePart.apply(before, result, view=self._data))
+            base._adopt_history(CopySlices.apply(before, result, view=self._data))
             self._follow_base()
         return self
 
@@ -108,11 +107,8 @@ class InPlace(TensorBase):
 
     # ---------------------------------------------------------------- arithmetic
 
-    __iadd__ = _twin_of(Arithmetic.__add__)
-    __isub__ = _twin_of(Arithmetic.__sub__)
-    __imul__ = _twin_of(Arithmetic.__mul__)
-    __itruediv__ = _twin_of(Arithmetic.__truediv__)
-    __ipow__ = _twin_of(Arithmetic.__pow__)
+    __iadd__, __isub__, __imul__ = _variants(Out.__add__, Out.__sub__, Out.__mul__)
+    __itruediv__, __ipow__ = _variants(Out.__truediv__, Out.__pow__)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """self[index] = value, which broadcasts to the shape of self[index]."""
@@ -126,57 +122,27 @@ class InPlace(TensorBase):
         assign_item(self._data, place, source._data)
         self._bump_version()
 
-    add_ = _twin_of(Arithmetic.add)
-    sub_ = _twin_of(Arithmetic.sub)
-    mul_ = _twin_of(Arithmetic.mul)
-    div_ = _twin_of(Arithmetic.div)
-    pow_ = _twin_of(Arithmetic.pow)
-    remainder_ = _twin_of(Arithmetic.remainder)
-    lerp_ = _twin_of(Arithmetic.lerp)
-    clamp_ = clip_ = _twin_of(Arithmetic.clamp)
-    neg_ = _twin_of(Pointwise.neg)
-    abs_ = _twin_of(Pointwise.abs)
-    square_ = _twin_of(Pointwise.square)
-    floor_ = _twin_of(Pointwise.floor)
-    ceil_ = _twin_of(Pointwise.ceil)
-    round_ = _twin_of(Pointwise.round)
-    trunc_ = _twin_of(Pointwise.trunc)
-    exp_ = _twin_of(Pointwise.exp)
-    expm1_ = _twin_of(Pointwise.expm1)
-    log_ = _twin_of(Pointwise.log)
-    log1p_ = _twin_of(Pointwise.log1p)
-    sqrt_ = _twin_of(Pointwise.sqrt)
-    rsqrt_ = _twin_of(Pointwise.rsqrt)
-    reciprocal_ = _twin_of(Pointwise.reciprocal)
-    sin_ = _twin_of(Pointwise.sin)
-    cos_ = _twin_of(Pointwise.cos)
-    relu_ = _twin_of(Pointwise.relu)
-    sigmoid_ = _twin_of(Pointwise.sigmoid)
-    tanh_ = _twin_of(Pointwise.tanh)
-    clamp_min_ = _twin_of(Compositions.clamp_min)
-    clamp_max_ = _twin_of(Compositions.clamp_max)
-    addmm_ = _twin_of(LinearAlgebra.addmm)
-    addcmul_ = _twin_of(Compositions.addcmul)
-    addcdiv_ = _twin_of(Compositions.addcdiv)
-    tril_ = _twin_of(LinearAlgebra.tril)
-    triu_ = _twin_of(LinearAlgebra.triu)
-    cumsum_ = _twin_of(Reductions.cumsum)
-    masked_fill_ = _twin_of(Indexing.masked_fill)
-    index_add_ = _twin_of(Indexing.index_add)
-    scatter_ = _twin_of(Indexing.scatter)
-    scatter_add_ = _twin_of(Indexing.scatter_add)
+    add_, sub_, mul_, div_, pow_ = _variants(Out.add, Out.sub, Out.mul, Out.div, Out.pow)
+    remainder_, lerp_, square_ = _variants(Out.remainder, Out.lerp, Out.square)
+    clamp_, clamp_min_, clamp_max_ = _variants(Out.clamp, Out.clamp_min, Out.clamp_max)
+    clip_ = clamp_
+    neg_, abs_, relu_, sigmoid_ = _variants(Out.neg, Out.abs, Out.relu, Out.sigmoid)
+    floor_, ceil_, round_, trunc_ = _variants(Out.floor, Out.ceil, Out.round, Out.trunc)
+    exp_, expm1_, log_, log1p_ = _variants(Out.exp, Out.expm1, Out.log, Out.log1p)
+    sqrt_, rsqrt_, reciprocal_ = _variants(Out.sqrt, Out.rsqrt, Out.reciprocal)
+    sin_, cos_, tanh_ = _variants(Out.sin, Out.cos, Out.tanh)
+    addmm_, addcmul_, addcdiv_ = _variants(Out.addmm, Out.addcmul, Out.addcdiv)
+    tril_, triu_, cumsum_ = _variants(Out.tril, Out.triu, Out.cumsum)
+    masked_fill_, index_add_ = _variants(Out.masked_fill, Out.index_add)
+    scatter_, scatter_add_ = _variants(Out.scatter, Out.scatter_add)
 
     # ---------------------------------------------------------------- new values
 
     def copy_(self, src: Any, non_blocking: bool = False) -> Self:
         """Take the values of src, which broadcasts, converted to self's dtype."""
         source = check_number("copy_", src, self._tensor_like(src))
-
-        def change(x: Any) -> Any:
-            # Conversions that assignment would refuse are what copy_ is for.
-            return Clone.apply(source.expand(self._data.shape)._to_dtype(self._data.dtype))
-
-        return self._in_place(change, source)
+        expand_shape(source._data.shape, self._data.shape, "copy_")
+        return self._in_place(lambda x: Copy.apply(x, source), source)
 
     def fill_(self, value: Any) -> Self:
         """Set every element to one number, or a zero-dimensional tensor."""
@@ -197,10 +163,7 @@ class InPlace(TensorBase):
 
     def zero_(self) -> Self:
         """Set every element to 0."""
-        return self._overwrite(0)
-
-    def _overwrite(self, values: Any) -> Self:
-        return self._in_place(lambda x: Overwrite.apply(x, values=values))
+        return self.fill_(0)
 
     def normal_(
         self, mean: float = 0, std: float = 1, *, generator: Generator | None = None
@@ -208,9 +171,10 @@ class InPlace(TensorBase):
         """Draw from the normal distribution."""
         if std < 0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-        self._check_random("normal_")
+        require_kind("normal_", self._data.dtype, "f")
+        number = self._data.dtype.type
         draws = stream(generator).standard_normal(self._data.shape, self._data.dtype)
-        return self._overwrite(draws * self._data.dtype.type(std) + self._data.dtype.type(mean))
+        return self.copy_(self._plain(draws * number(std) + number(mean)))
 
     def uniform_(
         self, from_: float = 0, to: float = 1, *, generator: Generator | None = None
@@ -220,19 +184,15 @@ class InPlace(TensorBase):
             raise RuntimeError(
                 f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}"
             )
-        self._check_random("uniform_")
+        require_kind("uniform_", self._data.dtype, "f")
         draws = stream(generator).random(self._data.shape, self._data.dtype)
-        return self._overwrite(draws * self._data.dtype.type(to - from_) + from_)
+        return self.copy_(self._plain(draws * self._data.dtype.type(to - from_) + from_))
 
     def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
         """Draw 1 with probability p, else 0."""
         if not 0 <= p <= 1:
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-        return self._overwrite(stream(generator).random(self._data.shape) < p)
-
-    def _check_random(self, name: str) -> None:
-        if self._data.dtype.kind != "f":
-            raise RuntimeError(f'"{name}" not implemented for {TORCH_NAMES[self._data.dtype]!r}')
+        return self.copy_(self._plain(stream(generator).random(self._data.shape) < p))
 
 
 def _requires_grad(operand: Any) -> bool:

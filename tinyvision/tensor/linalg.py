@@ -44,8 +44,7 @@ class LinearAlgebra(TensorBase):
         """The product of two matrices."""
         _check_ndim("mm", "self", self, 2, "self must be a matrix")
         _check_ndim("mm", "mat2", mat2, 2, "mat2 must be a matrix")
-        check_matmul(self._data, mat2._data)
-        return MatMul.apply(self, mat2)
+        return self.matmul(mat2)
 
     def bmm(self, mat2: Self) -> Self:
         """The products of a batch of matrices with as many others: (B, n, k) and (B, k, m)."""
@@ -57,8 +56,7 @@ class LinearAlgebra(TensorBase):
                 "bmm: Expected size for first two dimensions of batch2 tensor to be: "
                 f"[{batch}, {inner}] but got: {list(mat2._data.shape[:2])}."
             )
-        check_matmul(self._data, mat2._data)
-        return MatMul.apply(self, mat2)
+        return self.matmul(mat2)
 
     def mv(self, vec: Self) -> Self:
         """The product of a matrix and a vector."""

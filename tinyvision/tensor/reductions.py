@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinyvision.checks import as_int, normalize_dim, normalize_dims
-from tinyvision.dtypes import TORCH_NAMES, as_dtype, bool_, int64, uint8
+from tinyvision.dtypes import TORCH_NAMES, as_dtype, bool_, int64, require_kind, uint8
 from tinyvision.ops import reductions as ops
 from tinyvision.ops.elementwise import Maximum, Minimum
 from tinyvision.ops.softmax import LogSumExp, Softmax
@@ -55,21 +55,14 @@ class Reductions(TensorBase):
 
     def prod(self, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Self:
         """The product along one dim, or of all values; int64 for integers and bools."""
-        if dim is None:
-            _refuse_keepdim("prod", keepdim)
-        else:
-            dim = normalize_dim(dim, self._data.ndim, "prod")
+        dim = _dim_or_all("prod", dim, keepdim, self._data.ndim)
         axis = dim if self._data.ndim else None
         return ops.Prod.apply(self._accumulable(dtype), dim=axis, keepdim=keepdim)
 
     def var(
-        self,
-        dim: Dims = None,
-        unbiased: bool | None = None,
-        keepdim: bool = False,
-        *,
-        correction: float | None = None,
-    ) -> Self:
+        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False,
+        *, correction: float | None = None,
+    ) -> Self:  # fmt: skip
         """sum((x - mean)^2) / (n - correction) over dims.
 
         `correction` is 1 by default; `unbiased` is the older way to say 1 (True) or 0 (False).
@@ -77,13 +70,9 @@ class Reductions(TensorBase):
         return self._variance("var", dim, unbiased, keepdim, correction)
 
     def std(
-        self,
-        dim: Dims = None,
-        unbiased: bool | None = None,
-        keepdim: bool = False,
-        *,
-        correction: float | None = None,
-    ) -> Self:
+        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False,
+        *, correction: float | None = None,
+    ) -> Self:  # fmt: skip
         """The square root of `var`, with the same arguments."""
         return self._variance("std", dim, unbiased, keepdim, correction)
 
@@ -103,15 +92,12 @@ class Reductions(TensorBase):
     def cumsum(self, dim: int, *, dtype: Any = None) -> Self:
         """Running sums: y_i = x_0 + ... + x_i along `dim`; int64 for integers and bools."""
         dim = normalize_dim(dim, self._data.ndim, "cumsum")
-        x = self._accumulable(dtype)
-        if x._data.dtype == bool_:
-            raise NotImplementedError("cumsum is not implemented for 'Bool'")
-        return ops.Cumsum.apply(x, dim=dim)
+        return ops.Cumsum.apply(self._accumulable(dtype, "cumsum"), dim=dim)
 
     def cumprod(self, dim: int, *, dtype: Any = None) -> Self:
         """Running products: y_i = x_0 * ... * x_i along `dim`; int64 for integers and bools."""
         dim = normalize_dim(dim, self._data.ndim, "cumprod")
-        return ops.Cumprod.apply(self._accumulable(dtype), dim=dim)
+        return ops.Cumprod.apply(self._accumulable(dtype, "cumprod"), dim=dim)
 
     def norm(
         self, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None
@@ -151,26 +137,37 @@ class Reductions(TensorBase):
 
     def _truth(self, name: str, ufunc: np.ufunc, dim: Dims, keepdim: bool) -> Self:
         # PyTorch's exception: for all and any, () means no dims rather than all of them.
-        dims = () if dim == () else normalize_dims(dim, self._data.ndim, name)
+        dims = () if dim in ((), []) else normalize_dims(dim, self._data.ndim, name)
         result = ufunc.reduce(self._data, axis=dims, keepdims=keepdim)
         # uint8 was PyTorch's bool once, and still gives uint8.
         return self._plain(np.asarray(result, uint8 if self._data.dtype == uint8 else bool_))
 
-    def _accumulable(self, dtype: Any) -> Self:
-        """Self in `dtype`; by default integers and bools as int64, which holds their sums."""
-        if dtype is not None:
-            return self._to_dtype(as_dtype(dtype))
-        return self if self._data.dtype.kind == "f" else self._to_dtype(int64)
+    def _accumulable(self, dtype: Any, running: str | None = None) -> Self:
+        """Self in `dtype`; by default integers and bools as int64, which holds their sums.
+
+        running: the name of an operation that bools have not.
+        """
+        own = self._data.dtype if self._data.dtype.kind == "f" else int64
+        wanted = own if dtype is None else as_dtype(dtype)
+        if running is not None:
+            require_kind(running, wanted, "iuf")
+        return self._to_dtype(wanted)
 
     # ---------------------------------------------------------------- extremes and order
 
     def amax(self, dim: Dims = None, keepdim: bool = False) -> Self:
         """The largest value over dims, NaN if there is one; ties share the gradient evenly."""
-        return self._extreme("amax", dim, keepdim, largest=True)
+        return self._extremum("amax", dim, keepdim)
 
     def amin(self, dim: Dims = None, keepdim: bool = False) -> Self:
         """The smallest value over dims, NaN if there is one; ties share the gradient evenly."""
-        return self._extreme("amin", dim, keepdim, largest=False)
+        return self._extremum("amin", dim, keepdim)
+
+    def _extremum(self, name: str, dim: Any, keepdim: bool) -> Self:
+        dims = normalize_dims(dim, self._data.ndim, name)
+        self._require_values(name, None if dim in (None, (), []) else dims)
+        largest = name in ("amax", "max")
+        return ops.ReduceExtremum.apply(self, largest=largest, dims=dims, keepdim=keepdim)
 
     def max(self, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         """The largest value: of all, along a dim, or of two tensors.
@@ -184,13 +181,36 @@ class Reductions(TensorBase):
         """The smallest value: of all, along a dim, or of two tensors; see `max`."""
         return self._max_or_min("min", dim, keepdim, other)
 
+    def _max_or_min(self, name: str, dim: Any, keepdim: bool, other: Any) -> Any:
+        if isinstance(dim, TensorBase) and other is None:
+            dim, other = None, dim
+        if other is not None:
+            if dim is not None or keepdim or not isinstance(other, TensorBase):
+                raise TypeError(f"{name}: expected {name}(dim, keepdim) or {name}(other tensor)")
+            return self._binary(other, Maximum if name == "max" else Minimum)
+        dim = _dim_or_all(name, dim, keepdim, self._data.ndim)
+        if dim is None:
+            return self._extremum(name, None, False)
+        self._require_values(name, (dim,))
+        argument = np.argmax if name == "max" else np.argmin
+        index = argument(np.atleast_1d(self._data), axis=dim, keepdims=True)
+        return self._take(name.capitalize(), index, dim, drop=not keepdim)
+
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """The index of the largest value along a dim, or in the flattened tensor."""
-        return self._arg_extreme("argmax", np.argmax, dim, keepdim)
+        return self._argument("argmax", np.argmax, dim, keepdim)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """The index of the smallest value along a dim, or in the flattened tensor."""
-        return self._arg_extreme("argmin", np.argmin, dim, keepdim)
+        return self._argument("argmin", np.argmin, dim, keepdim)
+
+    def _argument(self, name: str, function: Any, dim: Any, keepdim: bool) -> Self:
+        if self._data.dtype == bool_:
+            raise RuntimeError(f"{name}(): does not support bool input")
+        if dim is not None:
+            dim = normalize_dim(dim, self._data.ndim, name)
+        self._require_values(name, None if dim is None else (dim,), IndexError)
+        return self._plain(function(self._data, axis=dim, keepdims=keepdim))
 
     def sort(
         self, dim: int = -1, descending: bool = False, *, stable: bool = False
@@ -200,14 +220,14 @@ class Reductions(TensorBase):
         Equal values always keep their order, as `stable=True` asks for.
         """
         dim = normalize_dim(dim, self._data.ndim, "sort")
-        places = ops.places_in_order(np.atleast_1d(self._data), dim, descending)
-        return self._pick("Sort", places, dim)
+        indices = ops.argsort(np.atleast_1d(self._data), dim, descending)
+        return self._take("Sort", indices, dim)
 
     def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Self:
         """The indices of `sort`."""
         dim = normalize_dim(dim, self._data.ndim, "argsort")
-        places = ops.places_in_order(np.atleast_1d(self._data), dim, descending)
-        return self._plain(places.reshape(self._data.shape))
+        indices = ops.argsort(np.atleast_1d(self._data), dim, descending)
+        return self._plain(indices.reshape(self._data.shape))
 
     def topk(
         self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
@@ -227,77 +247,41 @@ class Reductions(TensorBase):
             raise RuntimeError("topk does not support bool dtypes on CPU")
         if not self._data.ndim:
             k = 1  # PyTorch's answer for a zero-dimensional tensor, also for k = 0
-        return self._pick("Topk", ops.places_of_top(x, k, dim, largest), dim)
+        return self._take("Topk", ops.argtopk(x, k, dim, largest), dim)
 
     def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """The middle value, the lower of two: of all, or along `dim` with its index.
 
         NaN if there is one.
         """
-        if self._data.dtype == bool_:
-            raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
+        require_kind("median", self._data.dtype, "iuf")
+        dim = _dim_or_all("median", dim, keepdim, self._data.ndim)
         if dim is None:
-            _refuse_keepdim("median", keepdim)
             if self._data.dtype.kind != "f":
-                self._refuse_nothing("median", RuntimeError)  # integers have no NaN
+                self._require_values("median", None)  # integers have no NaN
             return ops.Median.apply(self)
-        dim = normalize_dim(dim, self._data.ndim, "median")
-        self._refuse_empty("median", (dim,))
-        place = ops.place_of_median(np.atleast_1d(self._data), dim)
-        return self._pick("Median", place, dim, drop=not keepdim)
+        self._require_values("median", (dim,))
+        index = ops.argmedian(np.atleast_1d(self._data), dim)
+        return self._take("Median", index, dim, drop=not keepdim)
 
-    def _extreme(self, name: str, dim: Any, keepdim: bool, largest: bool) -> Self:
-        dims = normalize_dims(dim, self._data.ndim, name)
-        if dim is None or dim == ():
-            self._refuse_nothing(name, RuntimeError)
-        self._refuse_empty(name, dims)
-        return ops.ReduceExtremum.apply(self, largest=largest, dims=dims, keepdim=keepdim)
-
-    def _max_or_min(self, name: str, dim: Any, keepdim: bool, other: Any) -> Any:
-        largest = name == "max"
-        if isinstance(dim, TensorBase) and other is None:
-            dim, other = None, dim
-        if other is not None:
-            if dim is not None or keepdim or not isinstance(other, TensorBase):
-                raise TypeError(f"{name}: expected {name}(dim, keepdim) or {name}(other tensor)")
-            return self._binary(other, Maximum if largest else Minimum)
-        if dim is None:
-            _refuse_keepdim(name, keepdim)
-            self._refuse_nothing(name, RuntimeError)
-            return self._extreme(name, None, False, largest)
-        dim = normalize_dim(dim, self._data.ndim, name)
-        self._refuse_empty(name, (dim,))
-        x = np.atleast_1d(self._data)
-        place = (np.argmax if largest else np.argmin)(x, axis=dim, keepdims=True)
-        return self._pick(name.capitalize(), place, dim, drop=not keepdim)
-
-    def _arg_extreme(self, name: str, function: Any, dim: Any, keepdim: bool) -> Self:
-        if self._data.dtype == bool_:
-            raise RuntimeError(f"{name}(): does not support bool input")
-        if dim is None:
-            self._refuse_nothing(name, IndexError)
-        else:
-            dim = normalize_dim(dim, self._data.ndim, name)
-            self._refuse_empty(name, (dim,))
-        return self._plain(function(self._data, axis=dim, keepdims=keepdim))
-
-    def _pick(self, name: str, places: np.ndarray, dim: int, drop: bool = False) -> Any:
-        """The values at `places` along `dim`, and the places; `drop` the dim of size 1."""
+    def _take(self, name: str, indices: np.ndarray, dim: int, drop: bool = False) -> Any:
+        """The values at `indices` along `dim`, and the indices; `drop` the dim of size 1."""
         if drop or not self._data.ndim:
-            places = places.squeeze(dim)
-        indices = self._plain(places)
-        return ValuesAndIndices(ops.Pick.apply(self, indices, dim=dim, name=name), indices)
+            indices = indices.squeeze(dim)
+        tensor = self._plain(indices)
+        return ValuesAndIndices(ops.TakeAlongDim.apply(self, tensor, dim=dim, name=name), tensor)
 
-    def _refuse_nothing(self, name: str, error: type[Exception]) -> None:
-        if self._data.size == 0:
+    def _require_values(
+        self, name: str, dims: tuple[int, ...] | None, error: type[Exception] = RuntimeError
+    ) -> None:
+        """Raise unless there are values to choose from: along all of dims, or any at all."""
+        if dims is None and self._data.size == 0:
             raise error(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
                 "Specify the reduction dim with the 'dim' argument."
             )
-
-    def _refuse_empty(self, name: str, dims: tuple[int, ...]) -> None:
-        for dim in dims if self._data.ndim else ():
-            if self._data.shape[dim] == 0:
+        for dim in dims or ():
+            if self._data.ndim and self._data.shape[dim] == 0:
                 raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
 
     # ---------------------------------------------------------------- exponentials
@@ -321,8 +305,7 @@ class Reductions(TensorBase):
 
     def _softmax_arguments(self, name: str, dim: Any, dtype: Any) -> tuple[int, np.dtype]:
         dtype = self._data.dtype if dtype is None else as_dtype(dtype)
-        if dtype.kind != "f":
-            raise NotImplementedError(f"{name} is not implemented for '{TORCH_NAMES[dtype]}'")
+        require_kind(name, dtype, "f")
         return normalize_dim(dim, self._data.ndim, name), dtype
 
 
@@ -355,6 +338,10 @@ def _norm_order(p: Any, dim: Any) -> float:
     return float(p)
 
 
-def _refuse_keepdim(name: str, keepdim: bool) -> None:
+def _dim_or_all(name: str, dim: int | None, keepdim: bool, ndim: int) -> int | None:
+    """A dim, or None for all values, of which none can be kept."""
+    if dim is not None:
+        return normalize_dim(dim, ndim, name)
     if keepdim:
         raise TypeError(f"{name}: keepdim=True needs a dim")
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from numbers import Number
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -281,7 +282,11 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         return iter(self.unbind(0))
 
     def __contains__(self, element: Any) -> Any:
-        return (self._data == np.asarray(element)).any().item()
+        if not isinstance(element, (Tensor, Number)):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, got {type(element).__name__}"
+            )
+        return self.eq(element)._data.any().item()
 
     def __bool__(self) -> Any:
         if self._data.size != 1:

@@ -21,7 +21,14 @@ from tinyvision.nn.functional.arguments import (
     size_pair,
 )
 from tinyvision.nn.functional.pooling import windows_over
-from tinyvision.ops.vision import Fold, Interpolate, Places, Unfold, linear_places, nearest_places
+from tinyvision.ops.vision import (
+    Fold,
+    Interpolate,
+    Neighbours,
+    Unfold,
+    linear_neighbours,
+    nearest_neighbours,
+)
 from tinyvision.tensor import Tensor
 
 _LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}  # how many dims the input of each has
@@ -63,11 +70,11 @@ def interpolate(
             f"{input.shape} and output sizes {tuple(sizes)}"
         )
     dtype = np.dtype(np.float64 if input.dtype == np.float64 else np.float32)
-    places = [
-        _places(n, n_out, factor, mode, bool(align_corners), dtype)
+    neighbours = [
+        _neighbours(n, n_out, factor, mode, bool(align_corners), dtype)
         for n, n_out, factor in zip(input.shape[2:], sizes, factors, strict=True)
     ]
-    return Interpolate.apply(input, places=tuple(places))
+    return Interpolate.apply(input, neighbours=tuple(neighbours))
 
 
 def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias: bool) -> None:
@@ -121,19 +128,19 @@ def _per_dim(input: Tensor, argument: str, value: Any) -> Sequence[Any]:
     return value
 
 
-def _places(
+def _neighbours(
     n: int, n_out: int, factor: float | None, mode: str, align_corners: bool, dtype: np.dtype
-) -> Places:
+) -> Neighbours:
     """What the n_out values along a dim of n values are made of, computed in dtype as PyTorch."""
     # PyTorch takes some factors for whole where they led to a whole multiple of n: 2.01 for 2.
     if n_out in [n * whole for whole in _WHOLE.get(mode, (1,))]:
         factor = None
     step = n / n_out if factor is None else 1 / factor
     if mode in _NEAREST:
-        return nearest_places(n, n_out, dtype.type(step), exact=mode == "nearest-exact")
+        return nearest_neighbours(n, n_out, dtype.type(step), exact=mode == "nearest-exact")
     if align_corners:
         step = (n - 1) / (n_out - 1) if n_out > 1 else 0.0
-    return linear_places(n, n_out, dtype.type(step), align_corners)
+    return linear_neighbours(n, n_out, dtype.type(step), align_corners)
 
 
 def unfold(
