@@ -31,7 +31,7 @@ import numpy as np
 from tinyvision import random
 from tinyvision.data.collate import default_collate, default_convert
 from tinyvision.data.dataset import fetch_batch, fetch_samples
-from tinyvision.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from tinyvision.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 
 @dataclass
@@ -63,6 +63,10 @@ class DataLoader:
     NotImplementedError for what only PyTorch has.
     """
 
+    _workers: ThreadPoolExecutor | None = None  # those that persist
+    _progress: _Progress | None = None
+    _resume_from: _Progress | None = None
+
     def __init__(
         self,
         dataset: Any,
@@ -88,25 +92,19 @@ class DataLoader:
         _check_workers(num_workers, prefetch_factor, persistent_workers)
         _check_order_arguments(batch_size, shuffle, sampler, batch_sampler, drop_last)
         random.stream(generator)  # refuses what is not a Generator
-        if sampler is None and shuffle:
-            sampler = RandomSampler(dataset, generator=generator)
-        elif sampler is None:
-            sampler = SequentialSampler(dataset)
-        if batch_sampler is not None:
-            batch_size = None  # unknown
-        elif batch_size is not None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.dataset, self.generator = dataset, generator
-        self.sampler, self.batch_sampler = sampler, batch_sampler
-        self.batch_size, self.drop_last = batch_size, drop_last
-        default = default_convert if batch_sampler is None else default_collate
+        self.sampler = _sampler(dataset, shuffle, generator) if sampler is None else sampler
+        self.batch_size, self.batch_sampler = batch_size, batch_sampler
+        if batch_sampler is not None:
+            self.batch_size = None  # unknown
+        elif batch_size is not None:
+            self.batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
+        self.drop_last = drop_last
+        default = default_convert if self.batch_sampler is None else default_collate
         self.collate_fn = default if collate_fn is None else collate_fn
         self.num_workers, self.worker_init_fn = num_workers, worker_init_fn
         self.prefetch_factor = prefetch_factor or (2 if num_workers else None)
         self.persistent_workers = persistent_workers
-        self._workers: ThreadPoolExecutor | None = None  # those that persist
-        self._progress: _Progress | None = None
-        self._resume_from: _Progress | None = None
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -260,6 +258,10 @@ def _start_workers(num_workers: int, init: Callable[[int], None] | None) -> Thre
 def _batch_generator(epoch_seed: int, batch_number: int) -> random.Generator:
     """The generator of one batch; neighbouring seeds give unrelated streams."""
     return random.Generator().manual_seed((epoch_seed + batch_number) % 2**64)
+
+
+def _sampler(dataset: Any, shuffle: bool | None, generator: random.Generator | None) -> Sampler:
+    return RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
 
 
 def _check_unsupported(
