@@ -188,6 +188,9 @@ def local_response_norm(
     networks", section 3.3.
     """
     check_tensors("local_response_norm", input=input)
+    size = as_int(size, "local_response_norm", "size")
+    if size < 1:
+        raise RuntimeError(f"local_response_norm: size must be greater than zero, got {size}")
     if input.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim})")
     check_float("local_response_norm", input)
