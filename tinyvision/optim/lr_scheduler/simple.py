@@ -151,8 +151,9 @@ class PolynomialLR(LRScheduler):
     def get_lr(self) -> list[float]:
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._present_lrs()
-        left = self.total_iters - self.last_epoch
-        return self._present_lrs((left / (left + 1)) ** self.power)
+        left = 1.0 - self.last_epoch / self.total_iters
+        left_before = 1.0 - (self.last_epoch - 1) / self.total_iters
+        return self._present_lrs((left / left_before) ** self.power)
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -170,10 +171,12 @@ class CosineAnnealingLR(LRScheduler):
     def get_lr(self) -> list[float]:
         if self._is_initial:
             return self._present_lrs()
-        height = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
-            # The lr was at eta_min, which no factor leads away from; so begin anew from base_lr.
-            return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
+            # The lr was at eta_min, which no factor leads away from; so add the first step up.
+            step = (1 - math.cos(math.pi / self.T_max)) / 2
+            pairs = zip(self._present_lrs(), self.base_lrs, strict=True)
+            return [lr + (base_lr - self.eta_min) * step for lr, base_lr in pairs]
+        height = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
         height_before = 1 + math.cos(math.pi * (self.last_epoch - 1) / self.T_max)
         ratio = height / height_before
         return [ratio * (lr - self.eta_min) + self.eta_min for lr in self._present_lrs()]
