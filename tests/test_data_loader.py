@@ -124,11 +124,30 @@ def test_loader_shuffle_without_generator_follows_the_default_seed():
     assert values(loader) == first
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 3, "drop_last": True},
+        {"batch_size": None},
+        {"batch_sampler": [[1, 2], [0]]},
+        {"num_workers": 1},
+        {"num_workers": 2, "prefetch_factor": 3, "persistent_workers": True},
+    ],
+)
+def test_loader_has_pytorchs_attributes(options):
+    torch_data = pytest.importorskip("torch.utils.data")
+    ours, theirs = (m(range(9), **options) for m in (DataLoader, torch_data.DataLoader))
+    names = ["batch_size", "drop_last", "num_workers", "prefetch_factor", "persistent_workers"]
+    for name in (*names, "worker_init_fn", "generator"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
 def test_loader_takes_samplers():
     assert values(DataLoader(Counting(9), 2, sampler=[8, 3, 5])) == [[8, 3], [5]]
     batches = BatchSampler([8, 3, 5], 2, drop_last=False)
     loader = DataLoader(Counting(9), batch_sampler=batches)
-    assert values(loader) == [[8, 3], [5]] and loader.batch_size == 2
+    assert values(loader) == [[8, 3], [5]] and loader.batch_size is None
     assert values(DataLoader(Counting(9), batch_sampler=[[1], [2, 3]])) == [[1], [2, 3]]
 
 

@@ -164,6 +164,11 @@ def normalized(F, t, *args, shape=(4, 3), **kwargs):
 
 
 NORM = [
+    (
+        lambda F, t: F.local_response_norm(image(t), 0),
+        RuntimeError,
+        "must be greater than zero, got 0",
+    ),
     (lambda F, t: normalized(F, t), RuntimeError, "running_mean must be defined"),
     (lambda F, t: normalized(F, t, 3), RuntimeError, "running_var must be defined"),
     (lambda F, t: normalized(F, t, 4, 3), RuntimeError, r"running_mean.*3 elements.*\(4,\)"),

@@ -245,3 +245,10 @@ def test_adaptive_pools_equal_pytorch(size, cells, seed):
     x = np.random.default_rng(seed).standard_normal((2, 2, *size))
     compare(lambda F, x: F.adaptive_avg_pool2d(x, cells), x)
     compare(lambda F, x: F.adaptive_max_pool2d(x, cells, True), x)
+
+
+@pytest.mark.parametrize("empty", [(), []])
+def test_pool_an_empty_stride_is_the_kernel_size(empty):
+    x = tv.arange(16.0).reshape(1, 4, 4)
+    assert F.max_pool2d(x, 2, empty).tolist() == F.max_pool2d(x, 2).tolist()
+    assert F.avg_pool2d(x, 2, empty).tolist() == F.avg_pool2d(x, 2).tolist()

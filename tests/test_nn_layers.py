@@ -311,8 +311,24 @@ def test_activation_layers_inplace_overwrite_the_input(layer):
 
 
 def test_hardtanh_rejects_an_empty_range():
-    with pytest.raises(ValueError, match="expected min_val < max_val, got 1.0 and 1.0"):
+    with pytest.raises(AssertionError, match="expected min_val < max_val, got 1.0 and 1.0"):
         nn.Hardtanh(1.0, 1.0)
+
+
+@pytest.mark.parametrize("library", [nn, pytest.param("torch.nn", marks=pytest.mark.parity)])
+@pytest.mark.parametrize("layer", ["MaxPool2d", "AvgPool2d", "ZeroPad2d", "ReflectionPad2d"])
+def test_layers_take_sizes_from_numpy(library, layer):
+    if library != nn:
+        library = pytest.importorskip(library)
+    t = tv if library is nn else pytest.importorskip("torch")
+    x = t.arange(16.0).reshape(1, 1, 4, 4)
+    make = getattr(library, layer)
+    assert make(np.int64(2))(x).tolist() == make(2)(x).tolist()
+
+
+def test_prelu_may_begin_with_a_whole_number():
+    layer = nn.PReLU(2, init=0)
+    assert layer.weight.dtype == tv.float32 and layer.weight.tolist() == [0, 0]
 
 
 def test_loss_layers_pass_their_options_on():

@@ -1,14 +1,19 @@
-"""Writing a file so that nothing is lost if that fails."""
+"""Writing a file so that nothing is lost if that fails; reading one that may be damaged."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import stat
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
 
 
 def replace_file(path: Path, write: Callable[[Any], None], name: str) -> None:
@@ -39,3 +44,24 @@ def replace_file(path: Path, write: Callable[[Any], None], name: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_array(archive: zipfile.ZipFile, member: str, array: np.ndarray) -> None:
+    """Add an array to an archive, in NumPy's format."""
+    # zip64, because an array may have more than 2 GiB.
+    with archive.open(member, "w", force_zip64=True) as stream:
+        npy.write_array(stream, array, version=(1, 0), allow_pickle=False)
+
+
+@contextmanager
+def named_errors(prefix: str) -> Iterator[None]:
+    """Make what goes wrong inside, but for a lack of memory, a RuntimeError with this prefix.
+
+    zipfile, json, pickletools and the .npy reader meet hostile bytes with a dozen exception types.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise RuntimeError(f"{prefix}: {error}") from error

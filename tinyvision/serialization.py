@@ -38,6 +38,7 @@ import os
 import re
 import zipfile
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ from numpy.lib import format as npy
 from tinyvision.creation import from_numpy
 from tinyvision.devices import device
 from tinyvision.dtypes import SUPPORTED
-from tinyvision.files import replace_file
+from tinyvision.files import named_errors, replace_file, write_array
 from tinyvision.nn.parameter import Parameter
 from tinyvision.tensor import Tensor
 
@@ -88,13 +89,12 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: Any = Non
             f"save: the structure around the arrays takes {len(structure)} bytes of JSON, more "
             f"than {MAX_STRUCTURE_BYTES}; put long lists of numbers into arrays"
         )
+    write = partial(_write_archive, structure=structure, arrays=encoder.arrays)
     if isinstance(f, (str, os.PathLike)):
-        replace_file(
-            Path(f), lambda stream: _write_archive(stream, structure, encoder.arrays), "save"
-        )
+        replace_file(Path(f), write, "save")
     else:
         _check_binary_file(f, "save", "write")
-        _write_archive(f, structure, encoder.arrays)
+        write(f)
 
 
 def load(
@@ -202,9 +202,7 @@ def _write_archive(stream: Any, structure: bytes, arrays: list[np.ndarray]) -> N
     """Arrays first: an archive without checkpoint.json is one whose writing was cut short."""
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for index, array in enumerate(arrays):
-            # zip64, because an array may have more than 2 GiB.
-            with archive.open(f"arrays/{index}.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, array, version=(1, 0), allow_pickle=False)
+            write_array(archive, f"arrays/{index}.npy", array)
         # A ZipInfo has no time in it: equal checkpoints are equal files, byte for byte.
         archive.writestr(zipfile.ZipInfo(_STRUCTURE), structure)
 
@@ -219,13 +217,8 @@ def _check_binary_file(f: Any, name: str, method: str) -> None:
 def _load_stream(stream: Any, name: Any) -> Any:
     if not (hasattr(stream, "seekable") and stream.seekable()):
         raise io.UnsupportedOperation(f"load: {name}: not seekable; read it into an io.BytesIO")
-    try:
+    with named_errors(f"load: {name}"):
         return _read_checkpoint(stream)
-    except MemoryError:
-        raise
-    except Exception as error:
-        # zipfile, json and the .npy reader meet hostile bytes with a dozen exception types.
-        raise RuntimeError(f"load: {name}: {error}") from error
 
 
 def _read_checkpoint(stream: Any) -> Any:

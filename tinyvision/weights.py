@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 
 from tinyvision.creation import from_numpy
 from tinyvision.dtypes import SUPPORTED
-from tinyvision.files import replace_file
+from tinyvision.files import named_errors, replace_file, write_array
 from tinyvision.tensor import Tensor
 
 
@@ -38,8 +37,7 @@ def save_weights(state_dict: Mapping[str, Any], path: str | os.PathLike) -> None
                 f"under {name!r}"
             )
         arrays[name] = np.ascontiguousarray(value._data).reshape(value._data.shape)
-    kind = _kind("save_weights", path)
-    if kind == ".npz":
+    if _kind("save_weights", path) == ".npz":
         replace_file(Path(path), lambda stream: _write_npz(stream, arrays), "save_weights")
     else:
         data = _safetensors().save(arrays)
@@ -54,25 +52,21 @@ def load_weights(path: str | os.PathLike) -> OrderedDict[str, Tensor]:
         the library of that name.
     """
     kind, data = _kind("load_weights", path), Path(path).read_bytes()
-    try:
-        if kind == ".npz":
-            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        else:
-            arrays = _safetensors().load(data)
-    except ImportError:
-        raise
-    except Exception as error:  # of a dozen types, for bytes that are not what they should be
-        raise RuntimeError(f"load_weights: {os.fspath(path)}: {error}") from error
-    return OrderedDict((name, _tensor(array, name)) for name, array in arrays.items())
+    parse = _read_npz if kind == ".npz" else _safetensors().load
+    with named_errors(f"load_weights: {os.fspath(path)}"):
+        return OrderedDict((name, _tensor(array, name)) for name, array in parse(data).items())
 
 
 def _write_npz(stream: Any, arrays: dict[str, np.ndarray]) -> None:
     # Not numpy.savez: it has arguments that a tensor may be called like.
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                npy.write_array(member, array, version=(1, 0), allow_pickle=False)
+            write_array(archive, f"{name}.npy", array)
+
+
+def _read_npz(data: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _kind(name: str, path: str | os.PathLike) -> str:
@@ -107,8 +101,8 @@ def _tensor(array: np.ndarray, name: str) -> Tensor:
 
 # What torch.save writes is a zip archive: the numbers of each tensor's storage in a file of its
 # own, and a pickle, which is a little program that builds the objects around them. It is not run
-# here. `_Machine` steps through its instructions and knows those that plain containers need; the
-# only functions it can "call" are the ones listed below, and they are written here.
+# here. `_Machine` steps through its instructions and knows those that plain containers need, which
+# are in a table below; the only functions it can "call" are those in another, written here.
 
 _STORAGES = {
     "FloatStorage": "f4",
@@ -133,13 +127,8 @@ def load_torch(path: str | os.PathLike) -> Any:
     Raises: RuntimeError, naming the file, for one that is damaged, that PyTorch before 1.6 wrote,
         or that holds other objects, as a whole model; FileNotFoundError for a missing one.
     """
-    with open(path, "rb") as stream:
-        try:
-            return _read_torch(stream)
-        except MemoryError:
-            raise
-        except Exception as error:  # zipfile and pickletools raise a dozen types
-            raise RuntimeError(f"load_torch: {os.fspath(path)}: {error}") from error
+    with open(path, "rb") as stream, named_errors(f"load_torch: {os.fspath(path)}"):
+        return _read_torch(stream)
 
 
 def _read_torch(stream: Any) -> Any:
@@ -202,7 +191,7 @@ class _Archive:
 
 
 class _Machine:
-    """The instructions of a pickle that make plain containers. They work on a stack."""
+    """What the instructions of a pickle work on: a stack of objects, above all."""
 
     def __init__(self, archive: _Archive) -> None:
         self.archive = archive
@@ -215,120 +204,65 @@ class _Machine:
         for name, argument in self.archive.instructions():
             if name == "STOP":
                 return self.stack.pop()
-            if name in _CONSTANTS:
-                self.stack.append(_CONSTANTS[name]())
-            elif name in _LITERALS:
-                self.stack.append(argument)
-            elif hasattr(self, f"_do_{name.lower()}"):
-                getattr(self, f"_do_{name.lower()}")(argument)
-            else:
+            if name not in _INSTRUCTIONS:
                 raise ValueError(f"the pickle instruction {name} is not one of plain containers")
+            _INSTRUCTIONS[name](self, argument)
         raise ValueError("the pickle has no end")
 
-    def _since_mark(self) -> list[Any]:
-        start = self.marks.pop()
-        items = self.stack[start:]
-        del self.stack[start:]
-        return items
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
 
-    def _do_proto(self, version: int) -> None:
-        pass
+    def pop(self, count: int) -> list[Any]:
+        """The last items, in the order in which they came."""
+        return [self.stack.pop() for _ in range(count)][::-1]
 
-    def _do_frame(self, size: int) -> None:
-        pass
+    def pop_group(self) -> list[Any]:
+        """The items since the last mark."""
+        return self.pop(len(self.stack) - self.marks.pop())
 
-    def _do_mark(self, _: None) -> None:
-        self.marks.append(len(self.stack))
-
-    def _do_pop(self, _: None) -> None:
-        self.stack.pop()
-
-    def _do_put(self, place: int) -> None:
+    def memoize(self, place: int) -> None:
         self.memo[place] = self.stack[-1]
 
-    _do_binput = _do_long_binput = _do_put
-
-    def _do_memoize(self, _: None) -> None:
-        self.memo[len(self.memo)] = self.stack[-1]
-
-    def _do_get(self, place: int) -> None:
-        self.stack.append(self.memo[place])
-
-    _do_binget = _do_long_binget = _do_get
-
-    def _do_tuple(self, _: None) -> None:
-        self.stack.append(tuple(self._since_mark()))
-
-    def _tuple_of(self, count: int) -> None:
-        items = [self.stack.pop() for _ in range(count)]
-        self.stack.append(tuple(reversed(items)))
-
-    def _do_tuple1(self, _: None) -> None:
-        self._tuple_of(1)
-
-    def _do_tuple2(self, _: None) -> None:
-        self._tuple_of(2)
-
-    def _do_tuple3(self, _: None) -> None:
-        self._tuple_of(3)
-
-    def _do_append(self, _: None) -> None:
-        item = self.stack.pop()
-        _expect(self.stack[-1], list).append(item)
-
-    def _do_appends(self, _: None) -> None:
-        items = self._since_mark()
+    def extend_list(self, items: list[Any]) -> None:
         _expect(self.stack[-1], list).extend(items)
 
-    def _do_additems(self, _: None) -> None:
-        items = self._since_mark()
+    def extend_set(self, items: list[Any]) -> None:
         _expect(self.stack[-1], set).update(items)
 
-    def _do_setitem(self, _: None) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        _expect(self.stack[-1], dict)[key] = value
-
-    def _do_setitems(self, _: None) -> None:
-        items = self._since_mark()
+    def extend_dict(self, items: list[Any]) -> None:
         _expect(self.stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
 
-    def _do_global(self, names: str) -> None:
-        module, name = names.split(" ", 1)
-        self.stack.append(_Global(module, name))
+    def push_global(self, names: list[Any]) -> None:
+        module, name = names
+        self.push(_Global(_expect(module, str), _expect(name, str)))
 
-    def _do_stack_global(self, _: None) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        self.stack.append(_Global(_expect(module, str), _expect(name, str)))
-
-    def _do_build(self, _: None) -> None:
-        self.stack.pop()  # attributes: those of a state_dict are its modules' version numbers
-        _expect(self.stack[-1], OrderedDict)
-
-    def _do_binpersid(self, _: None) -> None:
+    def push_storage(self) -> None:
         kind, storage, key, _, _ = self.stack.pop()
         if kind != "storage":
             raise ValueError(f"it refers to {kind!r} outside of the pickle")
-        self.stack.append(self.archive.storage(_expect(storage, _Global), str(key)))
+        self.push(self.archive.storage(_expect(storage, _Global), str(key)))
 
-    def _do_reduce(self, _: None) -> None:
-        """What is a call of a function in a pickle."""
-        arguments, function = self.stack.pop(), _expect(self.stack.pop(), _Global)
+    def set_attributes(self) -> None:
+        self.stack.pop()  # not done: those of a state_dict are its modules' version numbers
+        _expect(self.stack[-1], OrderedDict)
+
+    def call(self) -> None:
+        function, arguments = self.pop(2)
         known: dict[tuple, Callable[..., Any]] = {
             ("collections", "OrderedDict"): lambda *pairs: OrderedDict(*pairs),
             ("builtins", "set"): lambda items=(): set(items),
             ("torch", "Size"): lambda sizes: tuple(sizes),
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
+            ("torch._utils", "_rebuild_tensor_v2"): self.tensor,
             ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: _expect(tensor, Tensor),
         }
-        if function not in known:
+        if _expect(function, _Global) not in known:
             raise _refusal(function)
-        self.stack.append(known[function](*_expect(arguments, tuple)))
+        self.push(known[function](*_expect(arguments, tuple)))
 
-    def _do_newobj(self, _: None) -> None:
-        self.stack.pop()
-        raise _refusal(_expect(self.stack.pop(), _Global))
+    def refuse_object(self) -> None:
+        raise _refusal(_expect(self.pop(2)[0], _Global))
 
-    def _tensor(
+    def tensor(
         self, storage: _Storage, offset: int, size: tuple, stride: tuple, *_others: Any
     ) -> Tensor:
         key, numbers = _expect(storage, _Storage)
@@ -340,28 +274,48 @@ class _Machine:
             raise ValueError(f"tensor {size} reaches beyond its {numbers.size} numbers")
         place = key, offset, size, stride
         if place not in self.tensors:  # tied weights stay tied
-            itemsize = numbers.itemsize
-            view = np.lib.stride_tricks.as_strided(
-                numbers[offset:], size, [s * itemsize for s in stride]
-            )
+            steps = [s * numbers.itemsize for s in stride]
+            view = np.lib.stride_tricks.as_strided(numbers[offset:], size, steps)
             array = view.astype(view.dtype.newbyteorder("="))
             self.tensors[place] = _tensor(array, f"storage {key}")
         return self.tensors[place]
 
 
-_CONSTANTS: dict[str, Any] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
-    "EMPTY_SET": set,
-    "EMPTY_TUPLE": tuple,
-}
-_LITERALS = {
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
+_STRINGS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+_BYTES = ("SHORT_BINBYTES", "BINBYTES", "BINBYTES8")
+
+# What each instruction does with the machine m and its own argument a.
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
+    **dict.fromkeys(("PROTO", "FRAME"), lambda m, a: None),
+    **dict.fromkeys((*_NUMBERS, *_STRINGS, *_BYTES), lambda m, a: m.push(a)),
+    "NONE": lambda m, a: m.push(None),
+    "NEWTRUE": lambda m, a: m.push(True),
+    "NEWFALSE": lambda m, a: m.push(False),
+    "EMPTY_DICT": lambda m, a: m.push({}),
+    "EMPTY_LIST": lambda m, a: m.push([]),
+    "EMPTY_SET": lambda m, a: m.push(set()),
+    "EMPTY_TUPLE": lambda m, a: m.push(()),
+    "MARK": lambda m, a: m.marks.append(len(m.stack)),
+    "POP": lambda m, a: m.stack.pop(),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda m, a: m.memoize(a)),
+    "MEMOIZE": lambda m, a: m.memoize(len(m.memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, a: m.push(m.memo[a])),
+    "TUPLE": lambda m, a: m.push(tuple(m.pop_group())),
+    "TUPLE1": lambda m, a: m.push(tuple(m.pop(1))),
+    "TUPLE2": lambda m, a: m.push(tuple(m.pop(2))),
+    "TUPLE3": lambda m, a: m.push(tuple(m.pop(3))),
+    "APPEND": lambda m, a: m.extend_list(m.pop(1)),
+    "APPENDS": lambda m, a: m.extend_list(m.pop_group()),
+    "ADDITEMS": lambda m, a: m.extend_set(m.pop_group()),
+    "SETITEM": lambda m, a: m.extend_dict(m.pop(2)),
+    "SETITEMS": lambda m, a: m.extend_dict(m.pop_group()),
+    "GLOBAL": lambda m, a: m.push_global(a.split(" ", 1)),
+    "STACK_GLOBAL": lambda m, a: m.push_global(m.pop(2)),
+    "BINPERSID": lambda m, a: m.push_storage(),
+    "BUILD": lambda m, a: m.set_attributes(),
+    "REDUCE": lambda m, a: m.call(),
+    "NEWOBJ": lambda m, a: m.refuse_object(),
 }
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyvision.data.download import RemoteFile, extract_tar, fetch
 from tinyvision.data.readers import CIFAR_PIXELS, read_cifar_batch
-from tinyvision.data.vision import VisionDataset, data_root, find_files, not_found
+from tinyvision.data.vision import FileDataset
 
 
-class CIFAR10(VisionDataset):
+class CIFAR10(FileDataset):
     """Ten kinds of vehicles and animals. `data` uint8 (N, 32, 32, 3), `targets` int64 (N,).
 
     Reads the *binary* version of the dataset; the better known Python version is pickled, and
@@ -27,19 +25,8 @@ class CIFAR10(VisionDataset):
     Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
     """
 
-    classes = [
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ]
-    folder: ClassVar[str] = "cifar-10-batches-bin"
+    classes = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    folder = "cifar-10-batches-bin"
     # The number of images in each file.
     train_files: ClassVar[dict[str, int]] = {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)}
     test_files: ClassVar[dict[str, int]] = {"test_batch.bin": 10_000}
@@ -51,40 +38,22 @@ class CIFAR10(VisionDataset):
         "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     )
 
-    def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        train: bool = True,
-        transform: Callable[[Any], Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-        download: bool = False,
-    ) -> None:
-        self.train = train
-        files = self._find(root, download)
-        batches = [read_cifar_batch(f, self.label_bytes, len(self.classes)) for f in files]
-        data, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        super().__init__(data, targets, transform, target_transform)
+    def _names(self) -> list[tuple[str, ...]]:
+        return [(file,) for file in (self.train_files if self.train else self.test_files)]
 
-    def _find(self, root: str | os.PathLike | None, download: bool) -> list[Path]:
-        """The paths of the split's files, downloaded if need be."""
-        name, files = type(self).__name__, list(self.train_files if self.train else self.test_files)
-        base = data_root(root, name, f"{self.folder}/{files[0]} and its siblings")
-        folders = [base / self.folder, base]
-        found = find_files(folders, [[file] for file in files])
-        if found is None and download:
-            self._fetch_archive(base)
-            found = [base / self.folder / file for file in files]
-        if found is None:
-            raise not_found(name, folders, files)
-        return found
-
-    def _fetch_archive(self, base: Path) -> None:
-        archive = fetch(self.remote, base)
+    def _download(self, root: Path) -> list[Path]:
+        archive = fetch(self.remote, root)
         record = self.label_bytes + CIFAR_PIXELS
         files = {**self.train_files, **self.test_files}
         members = {f"{self.folder}/{file}": n * record for file, n in files.items()}
-        extract_tar(archive, members, base)
+        extract_tar(archive, members, root)
         archive.unlink()  # its content is unpacked and checked
+        return [root / self.folder / file for (file,) in self._names()]
+
+    def _read(self, paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+        batches = [read_cifar_batch(path, self.label_bytes, len(self.classes)) for path in paths]
+        data, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        return data, targets
 
 
 class CIFAR100(CIFAR10):

@@ -63,6 +63,10 @@ class DataLoader:
     NotImplementedError for what only PyTorch has.
     """
 
+    _workers: ThreadPoolExecutor | None = None  # those that persist
+    _progress: _Progress | None = None
+    _resume_from: _Progress | None = None
+
     def __init__(
         self,
         dataset: Any,
@@ -84,37 +88,23 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        _refuse_unsupported(
-            timeout=timeout,
-            multiprocessing_context=multiprocessing_context is not None,
-            in_order=not in_order,
-        )
-        if pin_memory:
-            warnings.warn(
-                "'pin_memory' argument is set as true but no accelerator is found, then device "
-                "pinned memory won't be used.",
-                stacklevel=2,
-            )
+        _check_unsupported(pin_memory, timeout, multiprocessing_context, in_order)
         _check_workers(num_workers, prefetch_factor, persistent_workers)
         _check_order_arguments(batch_size, shuffle, sampler, batch_sampler, drop_last)
-        random.stream(generator)
-        self.dataset = dataset
+        random.stream(generator)  # refuses what is not a Generator
+        self.dataset, self.generator = dataset, generator
         self.sampler = _sampler(dataset, shuffle, generator) if sampler is None else sampler
-        if batch_sampler is None and batch_size is not None:
-            batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
-        self.batch_sampler = batch_sampler
-        self.batch_size = getattr(batch_sampler, "batch_size", None)
-        self.num_workers = num_workers
-        default = default_convert if batch_sampler is None else default_collate
-        self.collate_fn = default if collate_fn is None else collate_fn
+        self.batch_size, self.batch_sampler = batch_size, batch_sampler
+        if batch_sampler is not None:
+            self.batch_size = None  # unknown
+        elif batch_size is not None:
+            self.batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
         self.drop_last = drop_last
-        self.worker_init_fn = worker_init_fn
+        default = default_convert if self.batch_sampler is None else default_collate
+        self.collate_fn = default if collate_fn is None else collate_fn
+        self.num_workers, self.worker_init_fn = num_workers, worker_init_fn
+        self.prefetch_factor = prefetch_factor or (2 if num_workers else None)
         self.persistent_workers = persistent_workers
-        self.generator = generator
-        self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
-        self._workers: ThreadPoolExecutor | None = None  # those that persist
-        self._progress: _Progress | None = None
-        self._resume_from: _Progress | None = None
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -224,10 +214,11 @@ class DataLoader:
         if self.persistent_workers:
             self._workers = pool
         queue: deque[Future] = deque()
+        ahead = self.num_workers * (self.prefetch_factor or 0)
         try:
             for number, indices in batches:
                 queue.append(pool.submit(prepare, number, indices))
-                if len(queue) > self.num_workers * self.prefetch_factor:
+                if len(queue) > ahead:
                     yield queue.popleft().result()
             while queue:
                 yield queue.popleft().result()
@@ -273,7 +264,20 @@ def _sampler(dataset: Any, shuffle: bool | None, generator: random.Generator | N
     return RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
 
 
-def _refuse_unsupported(**is_set: Any) -> None:
+def _check_unsupported(
+    pin_memory: bool, timeout: float, multiprocessing_context: Any, in_order: bool
+) -> None:
+    if pin_memory:
+        warnings.warn(
+            "'pin_memory' argument is set as true but no accelerator is found, then device pinned "
+            "memory won't be used.",
+            stacklevel=3,
+        )
+    is_set = {
+        "timeout": timeout,
+        "multiprocessing_context": multiprocessing_context is not None,
+        "in_order": not in_order,
+    }
     for name, value in is_set.items():
         if value:
             raise NotImplementedError(f"DataLoader: {name} is not supported with this value")

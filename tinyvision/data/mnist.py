@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
 
 from tinyvision.data.download import RemoteFile, fetch
 from tinyvision.data.readers import read_idx_images, read_idx_labels
-from tinyvision.data.vision import VisionDataset, data_root, find_files, not_found
+from tinyvision.data.vision import FileDataset
 
 _MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -20,10 +21,8 @@ _FASHION_MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 )
 _FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
+    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
 
 
@@ -35,7 +34,7 @@ def _remote_files(mirrors: tuple[str, ...], *published: tuple[int, str]) -> dict
     }
 
 
-class MNIST(VisionDataset):
+class MNIST(FileDataset):
     """Handwritten digits. `data` uint8 (N, 28, 28), `targets` int64 (N,).
 
     root: the directory with the four IDX files (plain or .gz), or one above it: root/mnist and
@@ -47,18 +46,10 @@ class MNIST(VisionDataset):
     """
 
     classes = [
-        "0 - zero",
-        "1 - one",
-        "2 - two",
-        "3 - three",
-        "4 - four",
-        "5 - five",
-        "6 - six",
-        "7 - seven",
-        "8 - eight",
-        "9 - nine",
+        *("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four"),
+        *("5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine"),
     ]
-    folder: ClassVar[str] = "mnist"
+    folder = "mnist"
     remote: ClassVar[dict[str, RemoteFile]] = _remote_files(
         _MNIST_MIRRORS,
         (9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
@@ -67,35 +58,22 @@ class MNIST(VisionDataset):
         (4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     )
 
-    def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        train: bool = True,
-        transform: Callable[[Any], Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-        download: bool = False,
-    ) -> None:
-        self.train = train
-        images_path, labels_path = self._find(root, download)
-        data = read_idx_images(images_path, 28, 28)
-        targets = read_idx_labels(labels_path, len(self.classes))
-        super().__init__(data, targets, transform, target_transform)
+    def _names(self) -> list[tuple[str, ...]]:
+        return [(f"{file}.gz", file) for file in self._files()]
 
-    def _find(self, root: str | os.PathLike | None, download: bool) -> list:
-        """The paths of the split's images and labels, downloaded if need be."""
-        name = type(self).__name__
-        split = "train" if self.train else "t10k"
-        files = [f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"]
-        base = data_root(root, name, f"{self.folder}/{files[0]}.gz and its siblings")
-        # The dataset's own folders first: the two datasets' files have the same names.
-        folders = [base / self.folder, base / name / "raw", base]
-        names = [(f"{file}.gz", file) for file in files]
-        found = find_files(folders, names)
-        if found is None and download:
-            return [fetch(self.remote[file], base / self.folder) for file in files]
-        if found is None:
-            raise not_found(name, folders, [f"{file}.gz" for file in files])
-        return found
+    def _folders(self, root: Path) -> list[Path]:
+        # The dataset's own folders first: the datasets' files have the same names.
+        return [root / self.folder, root / type(self).__name__ / "raw", root]
+
+    def _download(self, root: Path) -> list[Path]:
+        return [fetch(self.remote[file], root / self.folder) for file in self._files()]
+
+    def _read(self, paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = paths
+        return read_idx_images(images, 28, 28), read_idx_labels(labels, len(self.classes))
+
+    def _files(self) -> tuple[str, ...]:
+        return _FILES[:2] if self.train else _FILES[2:]
 
 
 class FashionMNIST(MNIST):
@@ -107,16 +85,8 @@ class FashionMNIST(MNIST):
     """
 
     classes = [
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ]
     folder = "fashion_mnist"
     remote = _remote_files(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,10 +35,8 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
             raise RuntimeError(
                 f"{type(self).__name__}: {len(data)} images, but {len(targets)} labels"
             )
-        self.data = data
-        self.targets = targets
-        self.transform = transform
-        self.target_transform = target_transform
+        self.data, self.targets = data, targets
+        self.transform, self.target_transform = transform, target_transform
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         image, target = self.data[index], int(self.targets[index])
@@ -88,38 +86,57 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         return "\n".join(lines)
 
 
-def data_root(root: str | os.PathLike | None, dataset: str, layout: str) -> Path:
-    """`root`, or the directory that TINYVISION_DATA names.
+class FileDataset(VisionDataset):
+    """A VisionDataset that is read from files below a directory `root`, or fetched into it."""
 
-    Raises: RuntimeError if there is neither, saying what the directory should hold.
-    """
-    chosen = root if root is not None else os.environ.get("TINYVISION_DATA")
-    if not chosen:
+    folder: ClassVar[str]  # where the files are, below root
+
+    def __init__(
+        self,
+        root: str | os.PathLike | None = None,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+        download: bool = False,
+    ) -> None:
+        self.train = train
+        data, targets = self._read(self._find(root, download))
+        super().__init__(data, targets, transform, target_transform)
+
+    def _names(self) -> list[tuple[str, ...]]:
+        """The files of the split, each under all names that it may have."""
+        raise NotImplementedError
+
+    def _folders(self, root: Path) -> list[Path]:
+        """Where the files may be, the first in which all are is taken."""
+        return [root / self.folder, root]
+
+    def _download(self, root: Path) -> list[Path]:
+        """Fetch the files; their paths."""
+        raise NotImplementedError
+
+    def _read(self, paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+        """The images and labels in the files."""
+        raise NotImplementedError
+
+    def _find(self, root: str | os.PathLike | None, download: bool) -> list[Path]:
+        """The paths of the split's files, downloaded if need be."""
+        name, names = type(self).__name__, self._names()
+        chosen = root if root is not None else os.environ.get("TINYVISION_DATA")
+        if not chosen:
+            raise RuntimeError(
+                f"{name}: no directory given; pass root, or set the environment variable "
+                f"TINYVISION_DATA to a directory that holds {self.folder}/{names[0][0]} and its "
+                "siblings (download=True puts it there)"
+            )
+        folders = self._folders(Path(chosen))
+        for folder in folders:
+            there = [[folder / n for n in same if (folder / n).is_file()] for same in names]
+            if all(there):
+                return [paths[0] for paths in there]
+        if download:
+            return self._download(Path(chosen))
         raise RuntimeError(
-            f"{dataset}: no directory given; pass root, or set the environment variable "
-            f"TINYVISION_DATA to a directory that holds {layout} (download=True puts it there)"
+            f"{name}: dataset not found. You can use download=True to download it, or put "
+            f"{', '.join(same[0] for same in names)} into one of: {', '.join(map(str, folders))}"
         )
-    return Path(chosen)
-
-
-def find_files(folders: Iterable[Path], names: Sequence[Sequence[str]]) -> list[Path] | None:
-    """One existing file per entry of `names` (each lists alternatives), all from one folder.
-
-    None if no folder has them all.
-    """
-    for folder in folders:
-        found = []
-        for alternatives in names:
-            found += [folder / name for name in alternatives if (folder / name).is_file()][:1]
-        if len(found) == len(names):
-            return found
-    return None
-
-
-def not_found(dataset: str, folders: Sequence[Path], names: Sequence[str]) -> RuntimeError:
-    """The error for missing files: where they were looked for, and how to get them."""
-    looked = ", ".join(str(folder) for folder in folders)
-    return RuntimeError(
-        f"{dataset}: dataset not found. You can use download=True to download it, or put "
-        f"{', '.join(names)} into one of: {looked}"
-    )

@@ -78,17 +78,11 @@ class CCT(nn.Module):
             pooling=(pooling_kernel_size, pooling_stride, pooling_padding),
         )
         num_tokens = self.tokenizer(zeros(1, *self.image_shape)).shape[1]
+        positions = first_positions(positional_embedding, num_tokens, embedding_dim)
         self.classifier = TransformerClassifier(
-            first_positions(positional_embedding, num_tokens, embedding_dim),
-            embedding_dim,
-            num_layers,
-            num_heads,
-            int(embedding_dim * mlp_ratio),
-            num_classes,
-            dropout,
-            attention_dropout,
-            stochastic_depth,
-        )
+            positions, embedding_dim, num_layers, num_heads, int(embedding_dim * mlp_ratio),
+            num_classes, dropout, attention_dropout, stochastic_depth,
+        )  # fmt: skip
 
     def forward(
         self, x: Tensor, need_weights: bool = False
@@ -107,10 +101,7 @@ class Tokenizer(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: list[int],
-        convolution: tuple[int, int, int],
-        pooling: tuple[int, int, int],
+        self, channels: list[int], convolution: tuple[int, int, int], pooling: tuple[int, int, int]
     ) -> None:
         super().__init__()
         self.conv_layers = nn.Sequential()
@@ -144,12 +135,11 @@ class TransformerClassifier(nn.Module):
         self.attention_pool = nn.Linear(embedding_dim, 1)
         self.dropout = nn.Dropout(dropout)
         rates = [stochastic_depth * i / max(num_layers - 1, 1) for i in range(num_layers)]
-        self.blocks = nn.ModuleList(
-            [
-                EncoderLayer(embedding_dim, num_heads, mlp_dim, dropout, attention_dropout, rate)
-                for rate in rates
-            ]
-        )
+        blocks = [
+            EncoderLayer(embedding_dim, num_heads, mlp_dim, dropout, attention_dropout, rate)
+            for rate in rates
+        ]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(embedding_dim)
         self.fc = nn.Linear(embedding_dim, num_classes)
         for module in self.modules():
@@ -177,14 +167,9 @@ class EncoderLayer(nn.Module):
     """Attention lets the tokens exchange what they know; the MLP works on each one alone."""
 
     def __init__(
-        self,
-        embedding_dim: int,
-        num_heads: int,
-        mlp_dim: int,
-        dropout: float,
-        attention_dropout: float,
-        drop_path: float,
-    ) -> None:
+        self, embedding_dim: int, num_heads: int, mlp_dim: int, dropout: float,
+        attention_dropout: float, drop_path: float,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.pre_norm = nn.LayerNorm(embedding_dim)
         self.self_attn = Attention(embedding_dim, num_heads, attention_dropout, dropout)

@@ -41,11 +41,7 @@ class DCGANGenerator(nn.Module):
     """
 
     def __init__(
-        self,
-        latent_dim: int = 100,
-        features: int = 64,
-        out_channels: int = 3,
-        image_size: int = 64,
+        self, latent_dim: int = 100, features: int = 64, out_channels: int = 3, image_size: int = 64
     ) -> None:
         super().__init__()
         widths = _widths("DCGANGenerator", image_size, features)
@@ -53,11 +49,8 @@ class DCGANGenerator(nn.Module):
         channels = latent_dim
         for i, width in enumerate(widths):
             stride, padding = (1, 0) if i == 0 else (2, 1)  # 1 x 1 -> 4 x 4 -> 8 x 8 ...
-            layers += [
-                nn.ConvTranspose2d(channels, width, 4, stride, padding, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-            ]
+            layers.append(nn.ConvTranspose2d(channels, width, 4, stride, padding, bias=False))
+            layers += [nn.BatchNorm2d(width), nn.ReLU()]
             channels = width
         layers += [nn.ConvTranspose2d(channels, out_channels, 4, 2, 1, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)

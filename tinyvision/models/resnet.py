@@ -137,10 +137,8 @@ class ResNet(nn.Module):
     def _stage(
         self, block: type[BasicBlock] | type[Bottleneck], width: int, count: int, stride: int
     ) -> nn.Sequential:
-        blocks = []
-        for i in range(count):
-            blocks.append(self._block(block, width, stride if i == 0 else 1))
-        return nn.Sequential(*blocks)
+        strides = [stride] + [1] * (count - 1)
+        return nn.Sequential(*[self._block(block, width, stride) for stride in strides])
 
     def _block(
         self, block: type[BasicBlock] | type[Bottleneck], width: int, stride: int

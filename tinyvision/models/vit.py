@@ -12,6 +12,7 @@ The names of the parts (and so the keys of the state_dict) and the initial value
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 from tinyvision import nn
 from tinyvision.creation import randn, zeros
@@ -64,12 +65,9 @@ class VisionTransformer(nn.Module):
         self.image_shape = (in_channels, image_size, image_size)
         # As each patch is read once, the projection is a convolution whose stride is its kernel.
         self.conv_proj = nn.Conv2d(in_channels, hidden_dim, patch_size, patch_size)
-        num_tokens = (image_size // patch_size) ** 2
-        if pooling == "token":
-            self.class_token = nn.Parameter(zeros(1, 1, hidden_dim))
-            num_tokens += 1
-        else:
-            self.register_parameter("class_token", None)
+        class_token = nn.Parameter(zeros(1, 1, hidden_dim)) if pooling == "token" else None
+        self.register_parameter("class_token", class_token)
+        num_tokens = (image_size // patch_size) ** 2 + (0 if class_token is None else 1)
         rates = [stochastic_depth * i / max(num_layers - 1, 1) for i in range(num_layers)]
         layers = [
             EncoderBlock(num_heads, hidden_dim, mlp_dim, dropout, attention_dropout, rate)
@@ -77,8 +75,7 @@ class VisionTransformer(nn.Module):
         ]
         positions = position_std * randn(1, num_tokens, hidden_dim)
         self.encoder = Encoder(positions, layers, dropout)
-        self.heads = nn.Sequential()
-        self.heads.add_module("head", nn.Linear(hidden_dim, num_classes))
+        self.heads = nn.Sequential(OrderedDict(head=nn.Linear(hidden_dim, num_classes)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -119,9 +116,8 @@ class Encoder(nn.Module):
         # Attention knows no order: without positions, the tokens would be a bag of patches.
         self.pos_embedding = nn.Parameter(positions)  # (1, L, E)
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.Sequential()
-        for i, layer in enumerate(layers):
-            self.layers.add_module(f"encoder_layer_{i}", layer)
+        named = {f"encoder_layer_{i}": layer for i, layer in enumerate(layers)}
+        self.layers = nn.Sequential(OrderedDict(named))
         self.ln = nn.LayerNorm(positions.shape[2], eps=1e-6)
 
     def forward(self, x: Tensor, need_weights: bool) -> tuple[Tensor, list[Tensor]]:
@@ -141,14 +137,9 @@ class EncoderBlock(nn.Module):
     """
 
     def __init__(
-        self,
-        num_heads: int,
-        hidden_dim: int,
-        mlp_dim: int,
-        dropout: float,
-        attention_dropout: float,
-        drop_path: float,
-    ) -> None:
+        self, num_heads: int, hidden_dim: int, mlp_dim: int, dropout: float,
+        attention_dropout: float, drop_path: float,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.ln_1 = nn.LayerNorm(hidden_dim, eps=1e-6)
         self.self_attention = nn.MultiheadAttention(
@@ -157,11 +148,8 @@ class EncoderBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.ln_2 = nn.LayerNorm(hidden_dim, eps=1e-6)
         self.mlp = nn.Sequential(
-            nn.Linear(hidden_dim, mlp_dim),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(mlp_dim, hidden_dim),
-            nn.Dropout(dropout),
+            *(nn.Linear(hidden_dim, mlp_dim), nn.GELU(), nn.Dropout(dropout)),
+            *(nn.Linear(mlp_dim, hidden_dim), nn.Dropout(dropout)),
         )
         self.drop_path = nn.DropPath(drop_path)
         for linear in (self.mlp[0], self.mlp[3]):

@@ -83,7 +83,7 @@ class PReLU(Module):
         super().__init__()
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(full((num_parameters,), init, device=device, dtype=dtype))
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
 
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)
@@ -110,7 +110,10 @@ class Hardtanh(_InplaceActivation):
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
         if not min_val < max_val:
-            raise ValueError(f"Hardtanh: expected min_val < max_val, got {min_val} and {max_val}")
+            # PyTorch's type here.
+            raise AssertionError(
+                f"Hardtanh: expected min_val < max_val, got {min_val} and {max_val}"
+            )
         self.min_val, self.max_val = min_val, max_val
 
     def forward(self, input: Tensor) -> Tensor:

@@ -121,10 +121,7 @@ def _spread(
 
 
 def _gather(
-    spread: tuple[Tensor | None, ...],
-    places: list[int],
-    grads: tuple[np.ndarray, ...],
-    name: str,
+    spread: tuple[Tensor | None, ...], places: list[int], grads: tuple[np.ndarray, ...], name: str
 ) -> tuple[np.ndarray, ...]:
     """The arrays at `places`, checked against the gradients that hooks may have replaced.
 

@@ -18,7 +18,7 @@ class _Pad2d(Module):
 
     def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
-        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+        self.padding = tuple(padding) if isinstance(padding, Sequence) else (padding,) * 4
         if len(self.padding) != 4:
             raise ValueError(f"{type(self).__name__}: expected 4 widths, but got {padding}")
 

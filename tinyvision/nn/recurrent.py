@@ -21,6 +21,7 @@ from tinyvision.creation import zeros
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.functions.joining import cat, stack
 from tinyvision.nn import init
+from tinyvision.nn.functional.arguments import check_bool
 from tinyvision.nn.module import Module
 from tinyvision.nn.parameter import new_parameter
 from tinyvision.tensor import Tensor
@@ -137,9 +138,13 @@ class _RNNBase(_Recurrent):
         super().__init__(input_size, hidden_size, bias)
         if proj_size != 0:
             raise NotImplementedError(f"{self.mode}: proj_size is not supported")
+        check_bool(self.mode, "bias", bias)
+        check_bool(self.mode, "batch_first", batch_first)
+        check_bool(self.mode, "bidirectional", bidirectional)
         self.num_layers = as_int(num_layers, self.mode, "num_layers")
-        if self.num_layers <= 0:
-            raise ValueError("num_layers must be greater than zero")
+        for size in ("input_size", "num_layers"):
+            if getattr(self, size) <= 0:
+                raise ValueError(f"{size} must be greater than zero")
         _check_dropout(dropout, self.num_layers)
         self.dropout = float(dropout)
         self.batch_first, self.bidirectional = batch_first, bidirectional

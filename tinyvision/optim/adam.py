@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyvision import kernels
 from tinyvision.dtypes import float32
-from tinyvision.optim.optimizer import Optimizer, check_option, group_options
+from tinyvision.optim.optimizer import Optimizer, check_option, check_options, group_options
 from tinyvision.tensor import Tensor
 
 
@@ -48,11 +48,10 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         options = group_options(locals())
-        check_option(lr, "learning rate")
-        check_option(eps, "epsilon value")
-        check_option(betas[0], "beta parameter at index 0", below=1.0)
-        check_option(betas[1], "beta parameter at index 1", below=1.0)
-        check_option(weight_decay, "weight_decay value")
+        check_options(options, "lr", "eps")
+        for i, beta in enumerate(betas):
+            check_option(beta, f"beta parameter at index {i}", below=1.0)
+        check_options(options, "weight_decay")
         if not all(isinstance(beta, float) for beta in betas):
             raise ValueError("betas must be both floats")
         super().__init__(params, options)

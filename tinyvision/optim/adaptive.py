@@ -14,7 +14,7 @@ from tinyvision.dtypes import float32
 from tinyvision.optim.optimizer import (
     Optimizer,
     blocks,
-    check_option,
+    check_options,
     descent_direction,
     group_options,
 )
@@ -48,11 +48,7 @@ class Adagrad(Optimizer):
         fused: bool | None = None,
     ) -> None:
         options = group_options(locals())
-        check_option(lr, "learning rate")
-        check_option(lr_decay, "lr_decay value")
-        check_option(weight_decay, "weight_decay value")
-        check_option(initial_accumulator_value, "initial_accumulator_value value")
-        check_option(eps, "epsilon value")
+        check_options(options, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
         super().__init__(params, options)
         for group in self.param_groups:
             for param in group["params"]:
@@ -100,11 +96,7 @@ class RMSprop(Optimizer):
         differentiable: bool = False,
     ) -> None:
         options = group_options(locals())
-        check_option(lr, "learning rate")
-        check_option(eps, "epsilon value")
-        check_option(momentum, "momentum value")
-        check_option(weight_decay, "weight_decay value")
-        check_option(alpha, "alpha value")
+        check_options(options, "lr", "eps", "momentum", "weight_decay", "alpha")
         super().__init__(params, options)
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:
@@ -159,11 +151,10 @@ class Adadelta(Optimizer):
         differentiable: bool = False,
     ) -> None:
         options = group_options(locals())
-        check_option(lr, "learning rate")
+        check_options(options, "lr")
         if not 0.0 <= rho <= 1.0:
             raise ValueError(f"Invalid rho value: {rho}")
-        check_option(eps, "epsilon value")
-        check_option(weight_decay, "weight_decay value")
+        check_options(options, "eps", "weight_decay")
         super().__init__(params, options)
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> None:

@@ -198,6 +198,13 @@ def group_options(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in others}
 
 
+def check_options(options: dict[str, Any], *names: str) -> None:
+    """check_option for each of the named options."""
+    texts = {"lr": "learning rate", "eps": "epsilon value"}
+    for name in names:
+        check_option(options[name], texts.get(name, f"{name} value"))
+
+
 def check_option(value: Any, text: str, below: float | None = None) -> None:
     """Require 0 <= value, and value < below if that is given.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyvision import kernels
-from tinyvision.optim.optimizer import Optimizer, check_option, group_options
+from tinyvision.optim.optimizer import Optimizer, check_options, group_options
 from tinyvision.tensor import Tensor
 
 
@@ -40,9 +40,7 @@ class SGD(Optimizer):
         fused: bool | None = None,
     ) -> None:
         options = group_options(locals())
-        check_option(lr, "learning rate")
-        check_option(momentum, "momentum value")
-        check_option(weight_decay, "weight_decay value")
+        check_options(options, "lr", "momentum", "weight_decay")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, options)

@@ -18,11 +18,10 @@ from tinyvision.data.transforms.base import (
     Transform,
     works_on_batches,
 )
+from tinyvision.data.transforms.conversion import Grayscale, Normalize, ToTensor
 from tinyvision.data.transforms.crop import CenterCrop, RandomCrop
 from tinyvision.data.transforms.erasing import RandomErasing
 from tinyvision.data.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
-from tinyvision.data.transforms.grayscale import Grayscale
 from tinyvision.data.transforms.pad import Pad
 from tinyvision.data.transforms.resize import RandomResizedCrop, Resize
-from tinyvision.data.transforms.totensor import Normalize, ToTensor
 from tinyvision.data.transforms.warp import InterpolationMode

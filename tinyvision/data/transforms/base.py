@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from numbers import Number
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class Transform:
     every layout of the package and gives the same one back.
     """
 
+    _shown: ClassVar[tuple[str, ...]] = ()  # the attributes that repr shows
+
     def __call__(self, image: Image) -> Any:
         changed = self.apply(_as_batch(image, type(self).__name__), current_generator().numpy)
         return _like(changed, image)
@@ -29,6 +32,11 @@ class Transform:
     def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """Transform a batch (N, H, W, C), which must not be written to; draws come from `draw`."""
         raise NotImplementedError(f"{type(self).__name__} must define apply")
+
+    def __repr__(self) -> str:
+        options = ((name, getattr(self, name)) for name in self._shown)
+        shown = [f"{name}={v.value if isinstance(v, Enum) else v}" for name, v in options]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class Compose:

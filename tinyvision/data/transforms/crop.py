@@ -20,6 +20,8 @@ class RandomCrop(Transform):
     than the window.
     """
 
+    _shown = ("size", "padding")
+
     def __init__(
         self,
         size: int | Sequence[int],
@@ -30,10 +32,8 @@ class RandomCrop(Transform):
     ) -> None:
         self.size = height_width(size, "RandomCrop")
         self._sides = check_padding(padding, padding_mode, "RandomCrop")
-        self.padding = padding
-        self.pad_if_needed = pad_if_needed
-        self.fill = fill
-        self.padding_mode = padding_mode
+        self.padding, self.pad_if_needed = padding, pad_if_needed
+        self.fill, self.padding_mode = fill, padding_mode
 
     def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """(N, H, W, C) -> (N, *size, C), each image with its own offsets."""
@@ -42,8 +42,7 @@ class RandomCrop(Transform):
         height, width = self.size
         if H < height or W < width:
             raise ValueError(
-                f"RandomCrop: required crop size {self.size} is larger than input image size "
-                f"{(H, W)}"
+                f"RandomCrop: required crop size {self.size} is larger than input image {(H, W)}"
             )
         tops = draw.integers(H - height + 1, size=N).tolist()
         lefts = draw.integers(W - width + 1, size=N).tolist()
@@ -59,18 +58,11 @@ class RandomCrop(Transform):
         if self.pad_if_needed:
             missing_h = max(0, self.size[0] - (H + top + bottom))
             missing_w = max(0, self.size[1] - (W + left + right))
-            top, bottom, left, right = (
-                top + missing_h,
-                bottom + missing_h,
-                left + missing_w,
-                right + missing_w,
-            )
+            top, bottom = top + missing_h, bottom + missing_h
+            left, right = left + missing_w, right + missing_w
         if left == top == right == bottom == 0:
             return images
         return pad_with(images, (left, top, right, bottom), self.fill, self.padding_mode)
-
-    def __repr__(self) -> str:
-        return f"RandomCrop(size={self.size}, padding={self.padding})"
 
 
 class CenterCrop(Transform):
@@ -80,6 +72,8 @@ class CenterCrop(Transform):
 
     Raises: TypeError or ValueError for a bad size.
     """
+
+    _shown = ("size",)
 
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = height_width(size, "CenterCrop")
@@ -93,6 +87,3 @@ class CenterCrop(Transform):
         padded = pad_with(images, sides, fill=0)
         top, left = round((H + rows - height) / 2), round((W + columns - width) / 2)
         return padded[:, top : top + height, left : left + width]
-
-    def __repr__(self) -> str:
-        return f"CenterCrop(size={self.size})"

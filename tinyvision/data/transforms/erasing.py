@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Number
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class RandomErasing(Transform):
     Source: Zhong et al. 2017, Random Erasing Data Augmentation, arXiv 1708.04896.
     """
 
+    _shown = ("p", "scale", "ratio", "value", "inplace")
+
     def __init__(
         self,
         p: float = 0.5,
@@ -37,15 +40,15 @@ class RandomErasing(Transform):
         if min(scale) < 0 or max(scale) > 1:
             raise ValueError(f"RandomErasing: scale should be between 0 and 1, got {scale}")
         self.p = check_probability(p, "RandomErasing")
-        self.scale = scale
-        self.ratio = ratio
-        self.value = value
+        self.scale, self.ratio, self.value, self.inplace = scale, ratio, value, inplace
 
     def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """(N, H, W, C) -> same shape."""
-        if isinstance(self.value, str) and images.dtype.kind != "f":
+        pixel: Any = None  # for noise
+        if not isinstance(self.value, str):
+            pixel = as_pixel(self.value, images, "RandomErasing: value")
+        elif images.dtype.kind != "f":
             raise TypeError(f"RandomErasing: 'random' needs float images, got {images.dtype}")
-        pixel = _pixel(self.value, images)
         out = images.copy(order="K")
         chosen = np.flatnonzero(draw.random(len(images)) < self.p)
         _, H, W, _ = images.shape
@@ -56,16 +59,6 @@ class RandomErasing(Transform):
             patch = out[i, top : top + h, left : left + w]
             patch[...] = draw.standard_normal(patch.shape) if pixel is None else pixel
         return out
-
-    def __repr__(self) -> str:
-        return (
-            f"RandomErasing(p={self.p}, scale={self.scale}, ratio={self.ratio}, "
-            f"value={self.value}, inplace=False)"
-        )
-
-
-def _pixel(value: float | Sequence[float] | str, images: np.ndarray) -> np.ndarray | None:
-    return None if isinstance(value, str) else as_pixel(value, images, "RandomErasing: value")
 
 
 def _check_value(value: float | Sequence[float] | str) -> None:

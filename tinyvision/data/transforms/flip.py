@@ -12,6 +12,8 @@ from tinyvision.data.transforms.base import Transform, check_probability
 class _RandomFlip(Transform):
     """Mirror along one axis of (H, W, C) with probability `p`."""
 
+    _shown = ("p",)
+
     _axis: ClassVar[int]
 
     def __init__(self, p: float = 0.5) -> None:
@@ -23,9 +25,6 @@ class _RandomFlip(Transform):
         for i in np.flatnonzero(draw.random(len(images)) < self.p):
             flipped[i] = np.flip(images[i], self._axis)
         return flipped
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(p={self.p})"
 
 
 class RandomHorizontalFlip(_RandomFlip):

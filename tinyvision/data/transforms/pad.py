@@ -21,6 +21,8 @@ class Pad(Transform):
     Raises: TypeError or ValueError for bad arguments.
     """
 
+    _shown = ("padding", "fill", "padding_mode")
+
     def __init__(
         self,
         padding: int | Sequence[int],
@@ -28,16 +30,11 @@ class Pad(Transform):
         padding_mode: str = "constant",
     ) -> None:
         self._sides = check_padding(padding, padding_mode, "Pad")
-        self.padding = padding
-        self.fill = fill
-        self.padding_mode = padding_mode
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
 
     def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """(N, H, W, C) -> (N, top + H + bottom, left + W + right, C)."""
         return pad_with(images, self._sides, self.fill, self.padding_mode)
-
-    def __repr__(self) -> str:
-        return f"Pad(padding={self.padding}, fill={self.fill}, padding_mode={self.padding_mode})"
 
 
 def pad_with(

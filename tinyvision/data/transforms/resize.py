@@ -27,6 +27,8 @@ class Resize(Transform):
     interpolations.
     """
 
+    _shown = ("size", "interpolation", "max_size", "antialias")
+
     def __init__(
         self,
         size: int | Sequence[int],
@@ -41,10 +43,8 @@ class Resize(Transform):
             raise ValueError(
                 f"Resize: max_size {max_size} should come with one size, and be larger: {size!r}"
             )
-        self.size = size
-        self.interpolation = InterpolationMode(interpolation)
-        self.max_size = max_size
-        self.antialias = antialias
+        self.size, self.max_size = size, max_size
+        self.interpolation, self.antialias = InterpolationMode(interpolation), antialias
 
     def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """(N, H, W, C) -> (N, height, width, C)."""
@@ -58,12 +58,6 @@ class Resize(Transform):
         if self.max_size is not None and long > self.max_size:
             short, long = int(self.max_size * short / long), self.max_size
         return (short, long) if H <= W else (long, short)
-
-    def __repr__(self) -> str:
-        return (
-            f"Resize(size={self.size}, interpolation={self.interpolation.value}, "
-            f"max_size={self.max_size}, antialias={self.antialias})"
-        )
 
 
 class RandomResizedCrop(Transform):
@@ -89,10 +83,8 @@ class RandomResizedCrop(Transform):
     ) -> None:
         check_box_arguments(scale, ratio, "RandomResizedCrop")
         self.size = height_width(size, "RandomResizedCrop")
-        self.scale = scale
-        self.ratio = ratio
-        self.interpolation = InterpolationMode(interpolation)
-        self.antialias = antialias
+        self.scale, self.ratio = scale, ratio
+        self.interpolation, self.antialias = InterpolationMode(interpolation), antialias
 
     def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """(N, H, W, C) -> (N, *size, C), each image with its own window."""
@@ -106,14 +98,12 @@ class RandomResizedCrop(Transform):
     def _boxes(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """(top, left, height, width) per image: (N, 4)."""
         N, H, W, _ = images.shape
+
+        def fits(w: np.ndarray, h: np.ndarray) -> np.ndarray:
+            return (0 < w) & (w <= W) & (0 < h) & (h <= H)
+
         # width / height in, so the image lies on its side: its boxes are (left, top, w, h)
-        lying = random_boxes(
-            draw,
-            (N, W, H),
-            self.scale,
-            self.ratio,
-            lambda w, h: (0 < w) & (w <= W) & (0 < h) & (h <= H),
-        )
+        lying = random_boxes(draw, (N, W, H), self.scale, self.ratio, fits)
         boxes = lying[:, [1, 0, 3, 2]]
         h = min(H, round(W / min(self.ratio)))
         w = min(W, round(H * max(self.ratio)))

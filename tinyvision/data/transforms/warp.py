@@ -90,11 +90,7 @@ def _source_places(
 
 
 def _bilinear(
-    plane: np.ndarray,
-    index: np.ndarray,
-    row: int,
-    right_share: np.ndarray,
-    lower_share: np.ndarray,
+    plane: np.ndarray, index: np.ndarray, row: int, right_share: np.ndarray, lower_share: np.ndarray
 ) -> np.ndarray:
     """One channel between four pixels: the one at `index`, the next, and those a row below."""
     plane = plane if plane.dtype.kind == "f" else plane.astype(np.float32)

@@ -9,12 +9,7 @@ import numpy as np
 from tinyvision.checks import broadcast_shape
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.kernels.attention import Settings
-from tinyvision.nn.functional.arguments import (
-    as_number,
-    check_bool,
-    check_optional,
-    check_tensors,
-)
+from tinyvision.nn.functional.arguments import as_number, check_bool, check_optional, check_tensors
 from tinyvision.ops.attention import ScaledDotProductAttention
 from tinyvision.random import stream
 from tinyvision.tensor import Tensor

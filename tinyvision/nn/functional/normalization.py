@@ -21,6 +21,8 @@ from tinyvision.ops.norm import BatchNorm, BatchNormByRunning, LayerNorm
 from tinyvision.ops.shape import Pad
 from tinyvision.tensor import Tensor
 
+Running = tuple[Tensor | None, Tensor | None]  # running_mean and running_var
+
 
 def batch_norm(
     input: Tensor,
@@ -47,60 +49,45 @@ def batch_norm(
     _check_batch_norm(input, running_mean, running_var, weight, bias)
     momentum = as_number("batch_norm", "momentum", momentum)
     eps = as_number("batch_norm", "eps", eps)
+    running = running_mean, running_var
     if training:
-        return _normalize_by_batch(input, running_mean, running_var, weight, bias, momentum, eps)
-    return _normalize_by_running(input, running_mean, running_var, weight, bias, eps)
+        return _normalize_by_batch(input, running, weight, bias, momentum, eps)
+    return _normalize_by_running(input, running, weight, bias, eps)
 
 
 def _normalize_by_batch(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    momentum: float,
-    eps: float,
+    input: Tensor, running: Running, weight: Any, bias: Any, momentum: float, eps: float
 ) -> Tensor:
     n = input.shape[0] * math.prod(input.shape[2:])  # values per channel
     if n == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.shape}"
         )
-    if (running_mean is None) != (running_var is None):
+    if (running[0] is None) != (running[1] is None):
         raise ValueError("running_mean and running_var must either both be None or neither be None")
     if eps <= 0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if input.numel() == 0:  # no batch, no statistics: the running ones stay as they are
         return input.clone()
     output, mean, var = BatchNorm.apply(input, weight, bias, eps=eps)
-    if running_mean is not None and running_var is not None:
-        _move_towards(running_mean, mean, momentum)
-        _move_towards(running_var, var * (n / (n - 1)), momentum)
+    for moving, batch in zip(running, (mean, var * (n / (n - 1))), strict=True):
+        if moving is not None:
+            values = moving.numpy()  # changed in place and unrecorded
+            values *= 1 - momentum
+            values += momentum * batch.numpy()
+            moving._bump_version()
     return output
 
 
-def _move_towards(running: Tensor, batch: Tensor, momentum: float) -> None:
-    """running <- (1 - momentum) running + momentum batch, in place and unrecorded."""
-    values = running.numpy()
-    values *= 1 - momentum
-    values += momentum * batch.numpy()
-    running._bump_version()
-
-
 def _normalize_by_running(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
+    input: Tensor, running: Running, weight: Any, bias: Any, eps: float
 ) -> Tensor:
-    if running_mean is None or running_var is None:
-        missing = "running_mean" if running_mean is None else "running_var"
-        raise RuntimeError(f"batch_norm: {missing} must be defined in evaluation mode")
+    for name, values in zip(("running_mean", "running_var"), running, strict=True):
+        if values is None:
+            raise RuntimeError(f"batch_norm: {name} must be defined in evaluation mode")
     if eps < 0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
-    return BatchNormByRunning.apply(input, weight, bias, running_mean, running_var, eps=eps)
+    return BatchNormByRunning.apply(input, weight, bias, *running, eps=eps)
 
 
 def _check_batch_norm(input: Tensor, *per_channel: Tensor | None) -> None:
@@ -201,6 +188,9 @@ def local_response_norm(
     networks", section 3.3.
     """
     check_tensors("local_response_norm", input=input)
+    size = as_int(size, "local_response_norm", "size")
+    if size < 1:
+        raise RuntimeError(f"local_response_norm: size must be greater than zero, got {size}")
     if input.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim})")
     check_float("local_response_norm", input)

@@ -7,13 +7,7 @@ from typing import Any
 
 from tinyvision.checks import as_int
 from tinyvision.kernels.windows import Pair, Windows, grid_bounds, window_bounds
-from tinyvision.nn.functional.arguments import (
-    Size,
-    check_bool,
-    check_image,
-    on_batch,
-    size_pair,
-)
+from tinyvision.nn.functional.arguments import Size, check_bool, check_image, on_batch, size_pair
 from tinyvision.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.tensor import Tensor
 
@@ -103,7 +97,8 @@ def adaptive_max_pool2d(
 def _window(name: str, kernel_size: Size, stride: Any, padding: Size) -> tuple[Pair, Pair, Pair]:
     """Kernel size, stride and padding as pairs, checked by themselves."""
     kernel = size_pair(name, "kernel_size", kernel_size)
-    steps = kernel if stride is None or stride == () else size_pair(name, "stride", stride)
+    is_given = stride is not None and not (isinstance(stride, Sequence) and len(stride) == 0)
+    steps = size_pair(name, "stride", stride) if is_given else kernel
     border = size_pair(name, "padding", padding, minimum=0)
     if 2 * border[0] > kernel[0] or 2 * border[1] > kernel[1]:
         raise RuntimeError(

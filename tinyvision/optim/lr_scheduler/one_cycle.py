@@ -43,8 +43,7 @@ class OneCycleLR(LRScheduler):
         check_optimizer(optimizer)
         self.total_steps = _count_steps(total_steps, epochs, steps_per_epoch)
         _check_shape(pct_start, anneal_strategy)
-        self.anneal_strategy = anneal_strategy
-        self.cycle_momentum = cycle_momentum
+        self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         self._phases = _phases(pct_start * self.total_steps, self.total_steps, three_phase)
         peaks = per_group(max_lr, "max_lr", optimizer)
         momenta = _momenta(optimizer, base_momentum, max_momentum) if cycle_momentum else []

@@ -39,20 +39,14 @@ class ReduceLROnPlateau(LRScheduler):
             raise ValueError(f"mode {mode} is unknown!")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold mode {threshold_mode} is unknown!")
-        self.optimizer = optimizer
-        self.mode = mode
-        self.factor = factor
-        self.patience = patience
-        self.threshold = threshold
-        self.threshold_mode = threshold_mode
-        self.cooldown = cooldown
         per_group(min_lr, "min_lr", optimizer)  # checks it
+        self.optimizer, self.mode = optimizer, mode
+        self.factor, self.patience, self.cooldown = factor, patience, cooldown
+        self.threshold, self.threshold_mode = threshold, threshold_mode
         self.min_lr = list(min_lr) if isinstance(min_lr, (list, tuple)) else min_lr
         self.eps = eps
         self.best = math.inf if mode == "min" else -math.inf
-        self.cooldown_counter = 0
-        self.num_bad_epochs = 0
-        self.last_epoch = 0
+        self.cooldown_counter = self.num_bad_epochs = self.last_epoch = 0
         self._last_lr = self._present_lrs()
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]

@@ -36,8 +36,7 @@ class SequentialLR(LRScheduler):
         if sorted(milestones) != list(milestones):
             raise ValueError(f"SequentialLR expects increasing milestones, but got {milestones}")
         self.optimizer = optimizer
-        self._schedulers = schedulers
-        self._milestones = milestones
+        self._schedulers, self._milestones = schedulers, milestones
         self._restart()
 
     def _restart(self) -> None:

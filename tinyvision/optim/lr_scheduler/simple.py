@@ -49,8 +49,7 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self.step_size = step_size
-        self.gamma = gamma
+        self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -68,8 +67,7 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones = sorted(milestones)
-        self.gamma = gamma
+        self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -88,8 +86,7 @@ class ConstantLR(LRScheduler):
     ) -> None:
         if not 0 <= factor <= 1.0:
             raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
-        self.factor = factor
-        self.total_iters = total_iters
+        self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -116,8 +113,7 @@ class LinearLR(LRScheduler):
             )
         if not 0 <= end_factor <= 1.0:
             raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
-        self.start_factor = start_factor
-        self.end_factor = end_factor
+        self.start_factor, self.end_factor = start_factor, end_factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -147,21 +143,17 @@ class PolynomialLR(LRScheduler):
     """lr = base_lr * (1 - min(t / total_iters, 1))^power."""
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        total_iters: int = 5,
-        power: float = 1.0,
-        last_epoch: int = -1,
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
     ) -> None:
-        self.total_iters = total_iters
-        self.power = power
+        self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._present_lrs()
-        left = self.total_iters - self.last_epoch
-        return self._present_lrs((left / (left + 1)) ** self.power)
+        left = 1.0 - self.last_epoch / self.total_iters
+        left_before = 1.0 - (self.last_epoch - 1) / self.total_iters
+        return self._present_lrs((left / left_before) ** self.power)
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -173,19 +165,18 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        self.T_max = T_max
-        self.eta_min = eta_min
+        self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         if self._is_initial:
             return self._present_lrs()
-        height = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
-            # The lr was at eta_min, which no factor leads away from; so begin anew from base_lr.
-            return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
+            # The lr was at eta_min, which no factor leads away from; so add the first step up.
+            step = (1 - math.cos(math.pi / self.T_max)) / 2
+            pairs = zip(self._present_lrs(), self.base_lrs, strict=True)
+            return [lr + (base_lr - self.eta_min) * step for lr, base_lr in pairs]
+        height = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
         height_before = 1 + math.cos(math.pi * (self.last_epoch - 1) / self.T_max)
-        return [
-            height / height_before * (lr - self.eta_min) + self.eta_min
-            for lr in self._present_lrs()
-        ]
+        ratio = height / height_before
+        return [ratio * (lr - self.eta_min) + self.eta_min for lr in self._present_lrs()]

@@ -1,4 +1,4 @@
-"""ToTensor and Normalize: from stored pixels to what a network reads."""
+"""ToTensor, Normalize and Grayscale: from stored pixels to what a network reads."""
 
 from __future__ import annotations
 
@@ -36,9 +36,6 @@ class ToTensor(Transform):
         scaled /= np.float32(255)
         return from_numpy(scaled)
 
-    def __repr__(self) -> str:
-        return "ToTensor()"
-
 
 class Normalize(Transform):
     """output[c] = (input[c] - mean[c]) / std[c] for Tensors (C, H, W) or (N, C, H, W).
@@ -50,16 +47,14 @@ class Normalize(Transform):
     NotImplementedError for inplace=True.
     """
 
+    _shown = ("mean", "std")
+
     def __init__(
-        self,
-        mean: float | Sequence[float],
-        std: float | Sequence[float],
-        inplace: bool = False,
+        self, mean: float | Sequence[float], std: float | Sequence[float], inplace: bool = False
     ) -> None:
         if inplace:
             raise NotImplementedError("Normalize: inplace=True is not supported")
-        self.mean = mean
-        self.std = std
+        self.mean, self.std = mean, std
         # (C,) -> (C, 1, 1)
         self._mean = np.array(mean, np.float64).reshape(-1, 1, 1)
         self._std = np.array(std, np.float64).reshape(-1, 1, 1)
@@ -93,5 +88,31 @@ class Normalize(Transform):
                 )
         return array
 
-    def __repr__(self) -> str:
-        return f"Normalize(mean={self.mean}, std={self.std})"
+
+class Grayscale(Transform):
+    """Brightness = 0.2989 red + 0.587 green + 0.114 blue, in one channel or three equal ones.
+
+    Integers are rounded down, as torchvision does for tensors. Grey images stay as they are.
+
+    Raises: ValueError for numbers of channels, in or out, other than 1 and 3.
+    """
+
+    _shown = ("num_output_channels",)
+
+    def __init__(self, num_output_channels: int = 1) -> None:
+        if num_output_channels not in (1, 3):
+            raise ValueError(
+                f"Grayscale: num_output_channels should be 1 or 3, got {num_output_channels!r}"
+            )
+        self.num_output_channels = num_output_channels
+
+    def apply(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        """(N, H, W, C) -> (N, H, W, num_output_channels)."""
+        C, dtype = images.shape[-1], images.dtype
+        if C not in (1, 3):
+            raise ValueError(f"Grayscale: images should have 1 or 3 channels, got {C}")
+        if C == 3:
+            floats = images.astype(dtype if dtype.kind == "f" else np.float32, copy=False)
+            red, green, blue = np.moveaxis(floats, -1, 0)
+            images = (0.2989 * red + 0.587 * green + 0.114 * blue).astype(dtype)[..., None]
+        return np.repeat(images, self.num_output_channels, axis=-1)
