@@ -66,6 +66,8 @@ CALLS = [
     lambda m: m.full((2,), m.tensor(3.5)),
     lambda m: m.full((2,), m.tensor([3])),
     lambda m: m.full((2,), "a"),
+    *[lambda m, sizes=sizes: m.cat([*m.zeros(sum(sizes)).split(sizes), m.ones(1)])
+      for sizes in ([], [0], [0, 0], [0, 3, 0], [4, -1])],
     # comparisons
     *[lambda m, other=other: m.tensor(m.tensor([1.0, 2.0]).equal(other))
       for other in (2, [1.0, 2.0], None)],
