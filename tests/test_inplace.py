@@ -105,6 +105,8 @@ def test_inplace_addcdiv_and_rounded_division():
         whole.div_(2, rounding_mode="up")
     ones = tv.ones(2, dtype=tv.int64)
     with pytest.raises(RuntimeError, match="can't be cast"):
+        ones.addcdiv_(ones, ones.float())
+    with pytest.raises(RuntimeError, match="Integer division"):
         ones.addcdiv_(ones, ones)
 
 

@@ -28,6 +28,13 @@ CALLS = [
     lambda m: m.tensor([2, 3]) ** m.tensor([-1, 1]),
     lambda m: m.tensor([2, 3]) ** m.tensor(-1),
     lambda m: m.tensor([2, 3]) ** -1,
+    lambda m: m.tensor([1, 200], dtype=m.uint8) / -3,
+    lambda m: m.tensor([1, -2], dtype=m.int8) / m.tensor(200, dtype=m.uint8),
+    lambda m: m.tensor([2**53 + 1]) / m.tensor([1.0], dtype=m.float64) - 2**53,
+    lambda m: m.tensor([1.0, 2.0]).add(m.tensor([100, -100], dtype=m.int8), alpha=2),
+    lambda m: m.tensor([True, False]).add(True, alpha=2),
+    lambda m: m.tensor([1, 2]).sub(m.tensor([True, True]), alpha=2),
+    lambda m: m.tensor([1.0]).addcmul(m.tensor([100], dtype=m.int8), m.tensor([3], dtype=m.int8)),
     *[lambda m, name=name: getattr(m.tensor([True]), name)()
       for name in ("abs", "round", "floor", "ceil", "trunc", "frac", "sign", "square")],
     lambda m: m.tensor([155, 25]).round(decimals=-1),
@@ -59,6 +66,8 @@ CALLS = [
     lambda m: m.full((2,), m.tensor(3.5)),
     lambda m: m.full((2,), m.tensor([3])),
     lambda m: m.full((2,), "a"),
+    *[lambda m, sizes=sizes: m.cat([*m.zeros(sum(sizes)).split(sizes), m.ones(1)])
+      for sizes in ([], [0], [0, 0], [0, 3, 0], [4, -1])],
     # comparisons
     *[lambda m, other=other: m.tensor(m.tensor([1.0, 2.0]).equal(other))
       for other in (2, [1.0, 2.0], None)],

@@ -97,19 +97,15 @@ def expand_shape(shape: Sequence[int], target: Sequence[int], name: str) -> tupl
     Raises: RuntimeError if `shape` cannot be expanded to it.
     """
     lead = len(target) - len(shape)
-    sizes = list(target)
-    fits = lead >= 0
-    for i in range(len(sizes) if fits else 0):
-        have = shape[i - lead] if i >= lead else None
-        if sizes[i] == -1 and have is not None:
-            sizes[i] = have
-        fits = fits and sizes[i] >= 0 and (have is None or have in (1, sizes[i]))
-    if not fits:
+    have = (1,) * lead + tuple(shape)
+    pairs = enumerate(zip(target, have, strict=False))
+    sizes = tuple([n if want == -1 and i >= lead else want for i, (want, n) in pairs])
+    if lead < 0 or any(n not in (1, size) or size < 0 for n, size in zip(have, sizes, strict=True)):
         raise RuntimeError(
             f"{name}: the expanded size {tuple(target)} must match the existing size "
             f"{tuple(shape)} at every non-singleton dimension"
         )
-    return tuple(sizes)
+    return sizes
 
 
 def infer_shape(size: int, target: Sequence[int], name: str) -> tuple[int, ...]:

@@ -105,6 +105,11 @@ def scalar_dtype(value: Any) -> np.dtype:
     return {"b": bool_, "f": float32}.get(kind, int64)
 
 
+def can_cast(from_: np.dtype, to: np.dtype) -> bool:
+    """Whether values may be stored in another dtype unasked: not if its category is lower."""
+    return _CATEGORY[from_.kind] <= _CATEGORY[to.kind]
+
+
 def with_number(dtype: np.dtype, value: Any) -> np.dtype:
     """The dtype of a tensor of `dtype` op a Python number, of which only the category counts."""
     number = scalar_dtype(value)

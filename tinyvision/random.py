@@ -9,15 +9,15 @@ happens to a batch then depends neither on the batches before it nor on which th
 from __future__ import annotations
 
 import secrets
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import numpy as np
 
-# PCG64 holds two 128-bit integers, and a cached half of a 64-bit draw.
-_STATE_BYTES = 16 + 16 + 1 + 4
-_SEED_BYTES = 8
+# PCG64 holds two 128-bit integers and a cached half of a 64-bit draw; after them the seed.
+_STATE = struct.Struct("<16s16sBIQ")
 
 
 class Generator:
@@ -54,33 +54,26 @@ class Generator:
     def get_state(self) -> np.ndarray:
         """The stream's place, as a uint8 array for `set_state`."""
         state = self.numpy.bit_generator.state
-        parts = (
-            state["state"]["state"].to_bytes(16, "little"),
-            state["state"]["inc"].to_bytes(16, "little"),
-            bytes([state["has_uint32"]]),
-            state["uinteger"].to_bytes(4, "little"),
-            self._seed.to_bytes(_SEED_BYTES, "little"),
-        )
-        return np.frombuffer(b"".join(parts), np.uint8).copy()
+        integers = [state["state"][name].to_bytes(16, "little") for name in ("state", "inc")]
+        packed = _STATE.pack(*integers, state["has_uint32"], state["uinteger"], self._seed)
+        return np.frombuffer(packed, np.uint8).copy()
 
     def set_state(self, new_state: np.ndarray) -> None:
         """Go to a place that `get_state` told; the draws from there repeat."""
         raw = np.asarray(new_state)
-        if raw.dtype != np.uint8 or raw.shape != (_STATE_BYTES + _SEED_BYTES,):
+        if raw.dtype != np.uint8 or raw.shape != (_STATE.size,):
             raise RuntimeError(
-                f"set_state: expected uint8 of shape ({_STATE_BYTES + _SEED_BYTES},) from "
-                f"get_state, got {raw.dtype} {raw.shape}"
+                f"set_state: expected uint8 of shape ({_STATE.size},) from get_state, got "
+                f"{raw.dtype} {raw.shape}"
             )
-        data = raw.tobytes()
-        self.manual_seed(int.from_bytes(data[_STATE_BYTES:], "little"))
+        *integers, has_uint32, uinteger, seed = _STATE.unpack(raw.tobytes())
+        state, inc = (int.from_bytes(integer, "little") for integer in integers)
+        self.manual_seed(seed)
         self.numpy.bit_generator.state = {
             "bit_generator": "PCG64",
-            "state": {
-                "state": int.from_bytes(data[:16], "little"),
-                "inc": int.from_bytes(data[16:32], "little"),
-            },
-            "has_uint32": data[32],
-            "uinteger": int.from_bytes(data[33:37], "little"),
+            "state": {"state": state, "inc": inc},
+            "has_uint32": has_uint32,
+            "uinteger": uinteger,
         }
 
 

@@ -122,12 +122,8 @@ class _CustomOp(Op):
                 raise TypeError(
                     f"{function.__name__}.forward must return Tensors, not {type(result).__name__}"
                 )
-        ctx.op_name, ctx.function, ctx.user, ctx.is_tensor = (
-            function.__name__,
-            function,
-            user,
-            is_tensor,
-        )
+        ctx.op_name, ctx.function, ctx.user = function.__name__, function, user
+        ctx.is_tensor = is_tensor
         ctx.inputs = [(a.shape, a.dtype) for a in arrays]
         ctx.materialize_grads = user._materialize
         ctx.mark_non_differentiable(*[t._data for t in user._non_differentiable])

@@ -92,9 +92,10 @@ def compute_grads(
 
 def _visit(node: Node, grads: list[Any], state: _Pass, retain_graph: bool) -> None:
     """Run one node's backward and deliver what it returns."""
-    for number, (shape, dtype) in enumerate(node.outputs):
-        if grads[number] is None and node.materialize_grads:  # nothing used this output
-            grads[number] = np.zeros(shape, dtype)
+    if node.materialize_grads:
+        for number, grad in enumerate(grads):
+            if grad is None:  # nothing used this output
+                grads[number] = np.zeros(*node.outputs[number])
     grad_inputs = node.op.backward(node, *grads)
     if type(grad_inputs) is not tuple:
         grad_inputs = (grad_inputs,)

@@ -38,13 +38,13 @@ class Node:
 
     op: the Op class.
     edges: per input None, or (Node or leaf tensor, which output of it the input was).
-    outputs: (shape, dtype) per output.
+    outputs: (shape, dtype) per output, where there are several.
     Forward may set further attributes (shapes, axes) for backward to read.
     """
 
     # Defaults that most nodes never change stay on the class, so that recording is cheap.
     op_name: str | None = None  # what to print instead of the op's own name
-    outputs: list[tuple[tuple[int, ...], np.dtype]] = []
+    outputs: Sequence[Any] = (None,)
     hooks: dict[int, dict[int, Any]] | None = None  # output number -> hooks on its gradient
     retain: dict[int, Any] | None = None  # output number -> what keeps its gradient
     materialize_grads = True  # an output nothing used gets zeros, else None
@@ -169,29 +169,30 @@ class Op:
             edges.append(_edge_to(tensor) if record and tensor is not None else None)
         node = Node(cls, edges)
         result = cls.forward(node, *arrays, **params)
-        differentiable = edges.count(None) < len(edges)
-        if type(result) is not tuple:  # written out for speed
-            output = cls._wrap(inputs[0], result, node, 0, differentiable)
-            if differentiable:
-                _connect(node, inputs, (output,))
-            return output
-        outputs = tuple(
-            [cls._wrap(inputs[0], a, node, i, differentiable) for i, a in enumerate(result)]
-        )
-        if differentiable:
-            _connect(node, inputs, outputs)
-        return outputs
+        recorded = node if edges.count(None) < len(edges) else None
+        outputs: tuple[Any, ...]
+        if type(result) is tuple:
+            outputs = tuple([cls._wrap(inputs[0], a, recorded, i) for i, a in enumerate(result)])
+            node.outputs = [(t._data.shape, t._data.dtype) for t in outputs]
+        else:  # written out for speed
+            outputs = (cls._wrap(inputs[0], result, recorded, 0),)
+        if recorded:
+            if node._saved:
+                node._watch(inputs + outputs)
+            if modes.anomaly:
+                node.called_at = "".join(traceback.format_stack()[:-1])
+        return outputs if type(result) is tuple else outputs[0]
 
     @classmethod
-    def _wrap(cls, first: Any, array: Any, node: Node, number: int, differentiable: bool) -> Any:
-        """A tensor around one result of forward."""
+    def _wrap(cls, first: Any, array: Any, node: Node | None, number: int) -> Any:
+        """A tensor around one result of forward, made by `node` if that is recorded."""
         if type(array) is not np.ndarray:
             array = np.asarray(array)  # NumPy turns zero-dimensional results into scalars
+        if node is not None:
+            without = node._non_differentiable
+            if array.dtype.kind != "f" or (without and any(array is a for a in without)):
+                node = None
         base = first if cls.is_view and _is_view_of(array, first._data) else None
-        if not differentiable or array.dtype.kind != "f":
-            return first._from_op(array, None, number, base)
-        if node._non_differentiable and any(array is a for a in node._non_differentiable):
-            return first._from_op(array, None, number, base)
         return first._from_op(array, node, number, base)
 
 
@@ -211,12 +212,3 @@ def _edge_to(tensor: Any) -> tuple[Any, int] | None:
     if not tensor._requires_grad:
         return None
     return (tensor, 0) if tensor.grad_fn is None else (tensor.grad_fn, tensor._output_nr)
-
-
-def _connect(node: Node, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-    """Make `node` part of the graph."""
-    node.outputs = [(t._data.shape, t._data.dtype) for t in outputs]
-    if node._saved:
-        node._watch(inputs + outputs)
-    if modes.anomaly:
-        node.called_at = "".join(traceback.format_stack()[:-2])

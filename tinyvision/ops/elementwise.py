@@ -193,10 +193,10 @@ class Binary(Op):
     @classmethod
     def forward(cls, ctx: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         function, _, _, a_reads, b_reads = cls.rule
-        ctx.shapes = a.shape, b.shape
         y = function(a, b)
-        if b_reads:  # else neither reads any
-            edge_a, edge_b = ctx.edges  # ctx.needs_input_grad, which takes longer
+        edge_a, edge_b = ctx.edges  # ctx.needs_input_grad, which takes longer
+        ctx.shapes = a.shape, b.shape
+        if b_reads and (edge_a or edge_b):  # without b_reads neither reads any
             read = (a_reads if edge_a else "") + (b_reads if edge_b else "")
             ctx.save_for_backward(
                 a if "a" in read else None, b if "b" in read else None, y if "y" in read else None

@@ -200,19 +200,12 @@ class Pad(Op):
 
 def _overlap(shape: tuple[int, ...], widths: Any) -> tuple[tuple, tuple]:
     """The slices of the input that survive padding, and where they lie in the output."""
-    source = tuple(
-        [
-            slice(max(-before, 0), n - max(-after, 0))
-            for n, (before, after) in zip(shape, widths, strict=True)
-        ]
-    )
-    target = tuple(
-        [
-            slice(max(before, 0), max(before, 0) + (s.stop - s.start))
-            for s, (before, _) in zip(source, widths, strict=True)
-        ]
-    )
-    return source, target
+    source, target = [], []
+    for n, (before, after) in zip(shape, widths, strict=True):
+        first, end = max(-before, 0), n - max(-after, 0)
+        source.append(slice(first, end))
+        target.append(slice(max(before, 0), max(before, 0) + end - first))
+    return tuple(source), tuple(target)
 
 
 class Copy(Op):

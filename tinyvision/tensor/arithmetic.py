@@ -69,11 +69,9 @@ class Arithmetic(TensorBase):
 
     def _float_binary(self, other: Any, op: type[Op], swap: bool = False) -> Self:
         """An operation that makes floats of integers."""
-        operands = self._promoted(other)
-        if operands is None:
-            return NotImplemented
-        a, b = (t._as_float() for t in operands)
-        return op.apply(b, a) if swap else op.apply(a, b)
+        # Two integers must not meet in a dtype that only one of them fits.
+        is_float = getattr(getattr(other, "dtype", None), "kind", "") == "f"
+        return (self if is_float else self._as_float())._binary(other, op, swap)
 
     def _integer_binary(self, other: Any, op: type[Op], swap: bool = False) -> Self:
         """A division that keeps integers, which must not be divided by zero."""
@@ -92,18 +90,20 @@ class Arithmetic(TensorBase):
 
     def sub(self, other: Any, *, alpha: Any = 1) -> Self:
         """self - alpha * other."""
+        _refuse_bool(self, other)
         return check_number("sub", other, self.__sub__(self._scaled(other, alpha)))
 
     def _scaled(self, other: Any, alpha: Any) -> Any:
-        """alpha * other, in a dtype that suits self."""
-        tensor = None if alpha == 1 else self._tensor_like(other)
-        if tensor is None:
+        """alpha * other, in the dtype of their sum."""
+        operands = None if alpha == 1 else self._promoted(other)
+        if operands is None:
             return other
-        if isinstance(alpha, float) and "f" not in (self._data.dtype.kind, tensor._data.dtype.kind):
+        dtype = operands[1]._data.dtype
+        if isinstance(alpha, float) and dtype.kind != "f":
             raise RuntimeError(
                 "For integral input tensors, argument alpha must not be a floating point number."
             )
-        return tensor * alpha
+        return (operands[1] * alpha)._to_dtype(dtype)
 
     def mul(self, other: Any) -> Self:
         """self * other."""
@@ -162,9 +162,10 @@ class Arithmetic(TensorBase):
 
     def lerp(self, end: Self, weight: Any) -> Self:
         """self + weight * (end - self)."""
+        check_tensor("lerp", "end", end)
         dtype = self._data.dtype
         require_kind("lerp", dtype, "f")
-        for tensor in (check_tensor("lerp", "end", end), weight):
+        for tensor in (end, weight):
             if isinstance(tensor, TensorBase) and tensor._data.dtype != dtype:
                 raise RuntimeError(f"lerp: expected dtype {dtype} but got {tensor._data.dtype}")
         return self + weight * (end - self)

@@ -56,7 +56,10 @@ class TensorBase:
     def _init(self, array: np.ndarray, grad_fn: Node | None, output_nr: int, base: Any) -> None:
         self._data = array
         if grad_fn is not None:
-            self.grad_fn, self._output_nr, self._requires_grad = grad_fn, output_nr, True
+            self.grad_fn = grad_fn
+            self._requires_grad = True
+            if output_nr:
+                self._output_nr = output_nr
         if base is None:
             self._version = None if modes.inference else Version()
         else:

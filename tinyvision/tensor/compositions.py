@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyvision.checks import fitting, normalize_dim, sizes_from
 from tinyvision.devices import require_cpu
-from tinyvision.dtypes import as_dtype, require_kind
+from tinyvision.dtypes import as_dtype, require_kind, result_type
 from tinyvision.ops.elementwise import Clone
 from tinyvision.ops.shape import Cat
 from tinyvision.tensor.arithmetic import Arithmetic
@@ -61,18 +61,20 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
 
     def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self + value * tensor1 * tensor2."""
-        _two_tensors("addcmul", tensor1, tensor2)
-        return self + value * tensor1 * tensor2
+        a, b = self._in_common_dtype("addcmul", tensor1, tensor2)
+        return self + value * a * b
 
     def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self + value * tensor1 / tensor2."""
-        a, b = (
-            check_tensor("addcdiv", "tensor1", tensor1),
-            check_tensor("addcdiv", "tensor2", tensor2),
-        )
-        if "f" not in (a._data.dtype.kind, b._data.dtype.kind):
+        a, b = self._in_common_dtype("addcdiv", tensor1, tensor2)
+        if "f" not in (tensor1._data.dtype.kind, tensor2._data.dtype.kind):
             raise RuntimeError("Integer division with addcdiv is no longer supported")
-        return self + value * tensor1 / tensor2
+        return self + value * a / b
+
+    def _in_common_dtype(self, name: str, tensor1: Any, tensor2: Any) -> list[Any]:
+        tensors = check_tensor(name, "tensor1", tensor1), check_tensor(name, "tensor2", tensor2)
+        dtype = result_type(self._data, *[t._data for t in tensors])
+        return [t._to_dtype(dtype) for t in tensors]
 
     def nan_to_num(
         self, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
@@ -167,7 +169,3 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
     def _new(self, array: np.ndarray, dtype: Any, device: Any) -> Self:
         require_cpu(device)
         return self._plain(array.astype(self._data.dtype if dtype is None else as_dtype(dtype)))
-
-
-def _two_tensors(name: str, tensor1: Any, tensor2: Any) -> tuple[Any, Any]:
-    return check_tensor(name, "tensor1", tensor1), check_tensor(name, "tensor2", tensor2)

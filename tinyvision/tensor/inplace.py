@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.checks import expand_shape
-from tinyvision.dtypes import TORCH_NAMES, require_kind
+from tinyvision.dtypes import TORCH_NAMES, can_cast, require_kind
 from tinyvision.engine.modes import modes
 from tinyvision.ops.indexing import SetItem, assign_item, convert_index
 from tinyvision.ops.shape import Copy
@@ -96,9 +96,9 @@ class InPlace(TensorBase):
         return self._from_op(array, self.grad_fn, self._output_nr)
 
     def _in_own_dtype(self, result: Any) -> Any:
-        """`result` in self's dtype; only a cast to a lower category (float to int) is refused."""
+        """`result` in self's dtype, if it can be cast."""
         have, want = result._data.dtype, self._data.dtype
-        if "biuf".index(have.kind.replace("u", "i")) > "biuf".index(want.kind.replace("u", "i")):
+        if not can_cast(have, want):
             raise RuntimeError(
                 f"result type {TORCH_NAMES[have]} can't be cast to the desired output type "
                 f"{TORCH_NAMES[want]}"

@@ -212,7 +212,7 @@ class Shaping(TensorBase):
                     f"split: split sizes {sizes} must be non-negative and sum to {total}, the size "
                     f"of dim {dim}"
                 )
-            return ops.Split.apply(self, sizes=sizes, dim=dim)
+            return ops.Split.apply(self, sizes=sizes, dim=dim) if sizes else ()
         size = as_int(split_size, "split", "split_size")
         if size < 0 or (size == 0 and total):
             raise RuntimeError(f"split: split_size must be positive, got {size}")
