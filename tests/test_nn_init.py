@@ -145,6 +145,8 @@ def test_trunc_normal_warns_and_rejects():
     assert values.min() >= 3 and values.max() <= 4
     with pytest.raises(ValueError, match="std > 0 and a < b"):
         init.trunc_normal_(tv.empty(2), a=2, b=-2)
+    with pytest.raises(ValueError, match="mean=nan"):  # all draws would be outside, for ever
+        init.trunc_normal_(tv.empty(2), mean=math.nan)
 
 
 @pytest.mark.parametrize("shape", [(100, 400), (40, 10, 10, 10)])

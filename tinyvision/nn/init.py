@@ -124,8 +124,9 @@ def trunc_normal_(
 
     Raises: ValueError if std <= 0 or a >= b.
     """
-    if not std > 0 or not a < b:
-        raise ValueError(f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}")
+    if not std > 0 or not a < b or math.isnan(mean):
+        got = f"mean={mean}, std={std}, a={a}, b={b}"
+        raise ValueError(f"trunc_normal_: expected a mean, std > 0 and a < b, got {got}")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
