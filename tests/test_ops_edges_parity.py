@@ -68,6 +68,10 @@ CALLS = [
     lambda m: m.full((2,), "a"),
     *[lambda m, sizes=sizes: m.cat([*m.zeros(sum(sizes)).split(sizes), m.ones(1)])
       for sizes in ([], [0], [0, 0], [0, 3, 0], [4, -1])],
+    lambda m: m.tensor(1).permute(0),
+    lambda m: m.ones(2, 3).permute(0),
+    lambda m: m.ones(()).unflatten(0, (1, 1)),
+    lambda m: m.ones(2, 1).unflatten(1, ()),
     # comparisons
     *[lambda m, other=other: m.tensor(m.tensor([1.0, 2.0]).equal(other))
       for other in (2, [1.0, 2.0], None)],

@@ -68,6 +68,8 @@ class Shaping(TensorBase):
         """One dim split into `sizes`, one of which may be -1."""
         shape = self._data.shape
         dim = normalize_dim(dim, len(shape), "unflatten")
+        if not shape or not sizes:
+            raise RuntimeError("unflatten: expected a tensor that has dims, and sizes")
         inner = infer_shape(shape[dim], sizes, "unflatten")
         return ops.Reshape.apply(self, shape=shape[:dim] + inner + shape[dim + 1 :])
 
@@ -91,7 +93,7 @@ class Shaping(TensorBase):
         given = sizes_from(axes if dims is None else (dims,), "permute")
         ndim = self._data.ndim
         order = tuple([normalize_dim(d, ndim, "permute") for d in given if len(given) == ndim])
-        if sorted(order) != list(range(ndim)):
+        if len(given) != ndim or sorted(order) != list(range(ndim)):
             raise RuntimeError(
                 f"permute: {given} is not an order of the {ndim} dims of a tensor of "
                 f"shape {self._data.shape}"
