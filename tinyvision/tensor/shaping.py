@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -61,7 +62,7 @@ class Shaping(TensorBase):
         end = normalize_dim(end_dim, len(shape), "flatten")
         if start > end:
             raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-        joined = int(np.prod(shape[start : end + 1], dtype=np.int64))
+        joined = math.prod(shape[start : end + 1])
         return ops.Reshape.apply(self, shape=shape[:start] + (joined,) + shape[end + 1 :])
 
     def unflatten(self, dim: int, sizes: Sequence[int]) -> Self:
@@ -70,7 +71,7 @@ class Shaping(TensorBase):
         dim = normalize_dim(dim, len(shape), "unflatten")
         if not shape or not sizes:
             raise RuntimeError("unflatten: expected a tensor that has dims, and sizes")
-        inner = infer_shape(shape[dim], sizes, "unflatten")
+        inner = infer_shape(shape[dim], sizes_from((sizes,), "unflatten"), "unflatten")
         return ops.Reshape.apply(self, shape=shape[:dim] + inner + shape[dim + 1 :])
 
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
