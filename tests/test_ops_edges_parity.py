@@ -54,6 +54,10 @@ CALLS = [
     *[lambda m, name=name: getattr(m, name)(7, m.tensor([2.0, -3.0]))
       for name in ("add", "sub", "mul", "div", "true_divide", "pow", "remainder", "floor_divide")],
     lambda m: m.pow(2, exponent=m.tensor([1, 2])),
+    lambda m: m.mul(0.1, m.tensor([3.0], dtype=m.float64)) - 0.3,
+    lambda m: m.div(-3, m.tensor([2], dtype=m.uint8)),
+    lambda m: m.add(1.5, m.tensor([2])),
+    lambda m: m.sub(True, m.tensor([1, 2])),
     # several tensors, and new ones
     lambda m: m.meshgrid(m.ones(2), m.arange(3), indexing="ij")[0],
     lambda m: m.meshgrid(m.ones(2, 2), m.ones(3), indexing="ij")[0],
@@ -68,6 +72,10 @@ CALLS = [
     lambda m: m.full((2,), "a"),
     *[lambda m, sizes=sizes: m.cat([*m.zeros(sum(sizes)).split(sizes), m.ones(1)])
       for sizes in ([], [0], [0, 0], [0, 3, 0], [4, -1])],
+    lambda m: m.tensor(1).permute(0),
+    lambda m: m.ones(2, 3).permute(0),
+    lambda m: m.ones(()).unflatten(0, (1, 1)),
+    lambda m: m.ones(2, 1).unflatten(1, ()),
     # comparisons
     *[lambda m, other=other: m.tensor(m.tensor([1.0, 2.0]).equal(other))
       for other in (2, [1.0, 2.0], None)],

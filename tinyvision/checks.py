@@ -6,6 +6,7 @@ everything a user passes goes through a check like these once, before it reaches
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -108,24 +109,19 @@ def expand_shape(shape: Sequence[int], target: Sequence[int], name: str) -> tupl
     return sizes
 
 
-def infer_shape(size: int, target: Sequence[int], name: str) -> tuple[int, ...]:
+def infer_shape(size: int, target: tuple[int, ...], name: str) -> tuple[int, ...]:
     """`target` with its one -1 replaced so that it holds `size` elements.
 
     Raises: RuntimeError if that is not possible.
     """
-    sizes = [as_int(s, name, "size") for s in target]
-    if sizes.count(-1) > 1:
-        raise RuntimeError(f"{name}: only one dimension can be inferred, got shape {tuple(sizes)}")
-    if any(s < -1 for s in sizes):
-        raise RuntimeError(f"{name}: invalid negative size in shape {tuple(sizes)}")
-    known = int(np.prod([s for s in sizes if s != -1], dtype=np.int64))
-    if -1 in sizes:
-        if known == 0 or size % known:
-            raise RuntimeError(f"{name}: shape {tuple(sizes)} is invalid for input of size {size}")
-        sizes[sizes.index(-1)] = size // known
-    elif known != size:
-        raise RuntimeError(f"{name}: shape {tuple(sizes)} is invalid for input of size {size}")
-    return tuple(sizes)
+    if target.count(-1) > 1:
+        raise RuntimeError(f"{name}: only one dimension can be inferred, got shape {target}")
+    if min(target, default=0) < -1:
+        raise RuntimeError(f"{name}: invalid negative size in shape {target}")
+    known = math.prod([n for n in target if n != -1])
+    if (known == 0 or size % known) if -1 in target else known != size:
+        raise RuntimeError(f"{name}: shape {target} is invalid for input of size {size}")
+    return tuple([size // known if n == -1 else n for n in target])
 
 
 def sizes_from(args: Sequence[Any], name: str) -> tuple[int, ...]:

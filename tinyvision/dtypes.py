@@ -112,6 +112,8 @@ def can_cast(from_: np.dtype, to: np.dtype) -> bool:
 
 def with_number(dtype: np.dtype, value: Any) -> np.dtype:
     """The dtype of a tensor of `dtype` op a Python number, of which only the category counts."""
+    if dtype.kind == "f":
+        return dtype  # no category is higher
     number = scalar_dtype(value)
     return number if _CATEGORY[number.kind] > _CATEGORY[dtype.kind] else dtype
 

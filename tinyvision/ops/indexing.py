@@ -84,16 +84,11 @@ def convert_index(index: Any, shape: tuple[int, ...]) -> Index:
     return Index((*basic, ...), tuple(advanced) if arrays else ())
 
 
-def check_range(index: np.ndarray, size: int, dim: int, error: type[Exception]) -> None:
-    """Raise `error` unless 0 <= index < size everywhere."""
-    if index.size:
-        _check_extremes(index, 0, size, dim, error)
-
-
-def _check_extremes(
-    index: np.ndarray, lowest: int, size: int, dim: int, error: type[Exception]
+def check_range(
+    index: np.ndarray, size: int, dim: int, error: type[Exception], lowest: int = 0
 ) -> None:
-    for extreme in (int(index.min()), int(index.max())):
+    """Raise `error` unless lowest <= index < size everywhere."""
+    for extreme in (int(index.min()), int(index.max())) if index.size else ():
         if not lowest <= extreme < size:
             raise error(f"index {extreme} is out of bounds for dimension {dim} with size {size}")
 
@@ -200,10 +195,8 @@ def _positions(array: np.ndarray, dim: int, shape: tuple[int, ...]) -> list[np.n
             )
         return list(np.nonzero(array))
     positions = array.astype(np.intp)
-    if positions.size:
-        _check_extremes(positions, -shape[dim], shape[dim], dim, IndexError)
-        if positions.min() < 0:
-            positions[positions < 0] += shape[dim]
+    check_range(positions, shape[dim], dim, IndexError, lowest=-shape[dim])
+    positions[positions < 0] += shape[dim]
     return [positions]
 
 

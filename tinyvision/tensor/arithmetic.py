@@ -39,16 +39,16 @@ class Arithmetic(TensorBase):
         return self._float_binary(other, ew.Div, swap=True)
 
     def __floordiv__(self, other: Any) -> Self:
-        return self._integer_binary(other, ew.FloorDivide)
+        return self._integer_division(other, ew.FloorDivide)
 
     def __rfloordiv__(self, other: Any) -> Self:
-        return self._integer_binary(other, ew.FloorDivide, swap=True)
+        return self._integer_division(other, ew.FloorDivide, swap=True)
 
     def __mod__(self, other: Any) -> Self:
-        return self._integer_binary(other, ew.Remainder)
+        return self._integer_division(other, ew.Remainder)
 
     def __rmod__(self, other: Any) -> Self:
-        return self._integer_binary(other, ew.Remainder, swap=True)
+        return self._integer_division(other, ew.Remainder, swap=True)
 
     def __pow__(self, exponent: Any) -> Self:
         if type(exponent) in (int, float):
@@ -73,7 +73,7 @@ class Arithmetic(TensorBase):
         is_float = getattr(getattr(other, "dtype", None), "kind", "") == "f"
         return (self if is_float else self._as_float())._binary(other, op, swap)
 
-    def _integer_binary(self, other: Any, op: type[Op], swap: bool = False) -> Self:
+    def _integer_division(self, other: Any, op: type[Op], swap: bool = False) -> Self:
         """A division that keeps integers, which must not be divided by zero."""
         operands = self._promoted(other)
         if operands is None:
@@ -119,7 +119,7 @@ class Arithmetic(TensorBase):
         if rounding_mode is None:
             return check_number("div", other, self._float_binary(other, ew.Div))
         op = ew.FloorDivide if rounding_mode == "floor" else ew.TruncDivide
-        return check_number("div", other, self._integer_binary(other, op))
+        return check_number("div", other, self._integer_division(other, op))
 
     def floor_divide(self, other: Any) -> Self:
         """The quotient rounded down."""

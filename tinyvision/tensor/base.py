@@ -128,7 +128,7 @@ class TensorBase:
             if other is None:
                 return None
         a, b = self._data, other._data
-        if a.shape != b.shape:
+        if a.shape != b.shape and b.ndim:
             broadcast_shape(a.shape, b.shape)
         if a.dtype == b.dtype:
             return self, other

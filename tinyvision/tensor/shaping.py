@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -68,14 +69,16 @@ class Shaping(TensorBase):
         end = normalize_dim(end_dim, len(shape), "flatten")
         if start > end:
             raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-        joined = int(np.prod(shape[start : end + 1], dtype=np.int64))
+        joined = math.prod(shape[start : end + 1])
         return ops.Reshape.apply(self, shape=shape[:start] + (joined,) + shape[end + 1 :])
 
     def unflatten(self, dim: int, sizes: Sequence[int]) -> Self:
         """One dim split into `sizes`, one of which may be -1."""
         shape = self._data.shape
         dim = normalize_dim(dim, len(shape), "unflatten")
-        inner = infer_shape(shape[dim], sizes, "unflatten")
+        if not shape or not sizes:
+            raise RuntimeError("unflatten: expected a tensor that has dims, and sizes")
+        inner = infer_shape(shape[dim], sizes_from((sizes,), "unflatten"), "unflatten")
         return ops.Reshape.apply(self, shape=shape[:dim] + inner + shape[dim + 1 :])
 
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
@@ -98,7 +101,7 @@ class Shaping(TensorBase):
         given = sizes_from(axes if dims is None else (dims,), "permute")
         ndim = self._data.ndim
         order = tuple([normalize_dim(d, ndim, "permute") for d in given if len(given) == ndim])
-        if sorted(order) != list(range(ndim)):
+        if len(given) != ndim or sorted(order) != list(range(ndim)):
             raise RuntimeError(
                 f"permute: {given} is not an order of the {ndim} dims of a tensor of "
                 f"shape {self._data.shape}"
