@@ -135,17 +135,20 @@ def _check_operands(
     # The second dim of weight counts the channels of a group, of the output where transposed.
     first, second = weight.shape[0], weight.shape[1] * groups
     C_in, C_out = (first, second) if transposed else (second, first)
-    described = f"{name}: weight {weight.shape} with groups={groups} expects"
     if input.shape[-3] != C_in:
         raise RuntimeError(
-            f"{described} {C_in} input channels, but input {input.shape} has {input.shape[-3]}"
+            f"{name}: weight {weight.shape} with groups={groups} expects {C_in} input channels, "
+            f"but input {input.shape} has {input.shape[-3]}"
         )
     if first % groups:
         raise RuntimeError(
             f"{name}: dim 0 of weight should be divisible by groups={groups}, but is {first}"
         )
     if bias is not None and bias.shape != (C_out,):
-        raise RuntimeError(f"{described} bias of shape {(C_out,)}, but got {bias.shape}")
+        raise RuntimeError(
+            f"{name}: weight {weight.shape} with groups={groups} expects bias of shape {(C_out,)}, "
+            f"but got {bias.shape}"
+        )
     return groups
 
 
