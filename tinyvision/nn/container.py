@@ -122,11 +122,7 @@ class ModuleList(_ModuleSequence):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
-        if not isinstance(modules, Iterable):
-            raise TypeError(
-                "ModuleList.extend should be called with an iterable, but got "
-                f"{type(modules).__name__}"
-            )
+        _check_iterable("ModuleList.extend", modules)
         return super().extend(modules)
 
     def __iadd__(self, modules: Iterable[Module]) -> Self:
@@ -199,11 +195,7 @@ class ModuleDict(Module):
 
         Raises: TypeError if it is neither.
         """
-        if not isinstance(modules, Iterable):
-            raise TypeError(
-                "ModuleDict.update should be called with an iterable of key/value pairs, but got "
-                f"{type(modules).__name__}"
-            )
+        _check_iterable("ModuleDict.update", modules, "an iterable of key/value pairs")
         if isinstance(modules, (Mapping, ModuleDict)):
             modules = modules.items()
         for i, pair in enumerate(modules):
@@ -249,11 +241,7 @@ class ParameterList(Module):
 
     def extend(self, values: Iterable[Tensor]) -> Self:
         """Add parameters at the end."""
-        if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise TypeError(
-                "ParameterList.extend should be called with an iterable, but got "
-                f"{type(values).__name__}"
-            )
+        _check_iterable("ParameterList.extend", values)
         for value in list(values):
             self.append(value)
         return self
@@ -267,6 +255,11 @@ class ParameterList(Module):
             f"  ({i}): Parameter containing: [{p.dtype} of size {size}]"
             for i, (p, size) in enumerate(zip(self, sizes, strict=True))
         )
+
+
+def _check_iterable(name: str, value: Any, expected: str = "an iterable") -> None:
+    if not isinstance(value, Iterable) or isinstance(value, Tensor):
+        raise TypeError(f"{name} should be called with {expected}, but got {type(value).__name__}")
 
 
 def _as_parameter(value: Any) -> Parameter:
