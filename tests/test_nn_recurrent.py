@@ -118,7 +118,7 @@ def test_recurrent_equals_pytorch(data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ours, theirs = (getattr(n, kind)(3, 4, **options) for n in (nn, torch.nn))
-    assert repr(ours) == repr(theirs)
+    assert repr(ours) == repr(theirs) and ours.mode == theirs.mode
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict({n: tv.tensor(v.numpy()) for n, v in theirs.state_dict().items()})
     rng = np.random.default_rng(0)

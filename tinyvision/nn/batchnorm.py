@@ -97,13 +97,19 @@ class _BatchNorm(Normalization):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of vectors (N, C) or sequences (N, C, L)."""
+    """Vectors (N, C) or sequences (N, C, L), each channel normalised over N and L.
+
+    See F.batch_norm. Running averages take the place of the batch's mean and var in evaluation.
+    """
 
     _dims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of images (N, C, H, W)."""
+    """Images (N, C, H, W), each channel normalised over N, H and W.
+
+    See F.batch_norm. Running averages take the place of the batch's mean and var in evaluation.
+    """
 
     _dims = (4,)
 

@@ -122,11 +122,7 @@ class ModuleList(_ModuleSequence):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
-        if not isinstance(modules, Iterable):
-            raise TypeError(
-                "ModuleList.extend should be called with an iterable, but got "
-                f"{type(modules).__name__}"
-            )
+        _check_iterable("ModuleList.extend", modules)
         return super().extend(modules)
 
     def __iadd__(self, modules: Iterable[Module]) -> Self:
@@ -206,11 +202,7 @@ class _Dict(Module):
         Raises: TypeError if it is neither.
         """
         name = type(self).__name__
-        if not isinstance(members, Iterable):
-            raise TypeError(
-                f"{name}.update should be called with an iterable of key/value pairs, but got "
-                f"{type(members).__name__}"
-            )
+        _check_iterable(f"{name}.update", members, "an iterable of key/value pairs")
         if isinstance(members, Mapping | _Dict):
             members = members.items()
         for i, pair in enumerate(members):
@@ -297,11 +289,7 @@ class ParameterList(Module):
 
     def extend(self, values: Iterable[Tensor]) -> Self:
         """Add parameters at the end."""
-        if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise TypeError(
-                "ParameterList.extend should be called with an iterable, but got "
-                f"{type(values).__name__}"
-            )
+        _check_iterable("ParameterList.extend", values)
         for value in list(values):
             self.append(value)
         return self
@@ -318,6 +306,11 @@ def _parameter_lines(parameters: Iterable[tuple[Any, Parameter]]) -> str:
         f"  ({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
         for name, p in parameters
     )
+
+
+def _check_iterable(name: str, value: Any, expected: str = "an iterable") -> None:
+    if not isinstance(value, Iterable) or isinstance(value, Tensor):
+        raise TypeError(f"{name} should be called with {expected}, but got {type(value).__name__}")
 
 
 def _as_parameter(name: str, value: Any) -> Parameter:

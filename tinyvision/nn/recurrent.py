@@ -29,14 +29,17 @@ from tinyvision.tensor import Tensor
 State = tuple[Tensor, ...]  # h, or h and c, each (N, hidden_size)
 
 
-def rnn_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None, activation: str) -> State:
-    """h = tanh(x + W_hh h + b_hh), or relu."""
-    (h,) = state
-    h = x + F.linear(h, W_hh, b_hh)
-    return (h.tanh() if activation == "tanh" else h.relu(),)
+def tanh_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None) -> State:
+    """h = tanh(x + W_hh h + b_hh)."""
+    return ((x + F.linear(state[0], W_hh, b_hh)).tanh(),)
 
 
-def lstm_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None, activation: str) -> State:
+def relu_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None) -> State:
+    """h = max(x + W_hh h + b_hh, 0)."""
+    return ((x + F.linear(state[0], W_hh, b_hh)).relu(),)
+
+
+def lstm_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None) -> State:
     """c = f * c + i * g, h = o * tanh(c): a memory c with gates for forgetting, input and output.
 
     i, f, o = sigmoid and g = tanh of their quarters of x + W_hh h + b_hh, in the order i, f, g, o.
@@ -47,7 +50,7 @@ def lstm_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None, activa
     return o.sigmoid() * c.tanh(), c
 
 
-def gru_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None, activation: str) -> State:
+def gru_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None) -> State:
     """h = (1 - z) * n + z * h, n = tanh(x_n + r * (W_hn h + b_hn)).
 
     r, z = sigmoid of their thirds of x + W_hh h + b_hh, in the order r, z, n.
@@ -62,7 +65,8 @@ def gru_step(x: Tensor, state: State, W_hh: Tensor, b_hh: Tensor | None, activat
 
 # By mode: the step, how many rows of W_ih and W_hh there are for each of h, and parts of the state.
 _STEPS: dict[str, tuple[Callable[..., State], int, int]] = {
-    "RNN": (rnn_step, 1, 1),
+    "RNN_TANH": (tanh_step, 1, 1),
+    "RNN_RELU": (relu_step, 1, 1),
     "LSTM": (lstm_step, 4, 2),
     "GRU": (gru_step, 3, 1),
 }
@@ -81,7 +85,7 @@ class _Recurrent(Module):
         if self.hidden_size <= 0:
             raise ValueError("hidden_size must be greater than zero")
         self.bias = bias
-        self._step, self._gates, self._state_parts = _STEPS[self.mode]
+        _, self._gates, self._state_parts = _STEPS[self.mode]
 
     def _add_parameters(self, suffix: str, input_size: int, device: Any, dtype: Any) -> None:
         rows, options = self._gates * self.hidden_size, {"device": device, "dtype": dtype}
@@ -137,11 +141,12 @@ class _RNNBase(_Recurrent):
     ) -> None:
         super().__init__(input_size, hidden_size, bias)
         if proj_size != 0:
-            raise NotImplementedError(f"{self.mode}: proj_size is not supported")
-        check_bool(self.mode, "bias", bias)
-        check_bool(self.mode, "batch_first", batch_first)
-        check_bool(self.mode, "bidirectional", bidirectional)
-        self.num_layers = as_int(num_layers, self.mode, "num_layers")
+            raise NotImplementedError(f"{type(self).__name__}: proj_size is not supported")
+        name = type(self).__name__
+        check_bool(name, "bias", bias)
+        check_bool(name, "batch_first", batch_first)
+        check_bool(name, "bidirectional", bidirectional)
+        self.num_layers = as_int(num_layers, name, "num_layers")
         for size in ("input_size", "num_layers"):
             if getattr(self, size) <= 0:
                 raise ValueError(f"{size} must be greater than zero")
@@ -159,7 +164,14 @@ class _RNNBase(_Recurrent):
         """The ends of the parameters' names, one for each direction."""
         return [f"_l{layer}", f"_l{layer}_reverse"][: 2 if self.bidirectional else 1]
 
-    def _run(self, input: Tensor, state: State | None, activation: str) -> tuple[Tensor, State]:
+    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+        """Returns (output, h_n); for an LSTM, whose hx is (h_0, c_0), (output, (h_n, c_n))."""
+        if self._state_parts > 1:
+            return self._run(input, None if hx is None else tuple(hx))
+        output, (h,) = self._run(input, None if hx is None else (hx,))
+        return output, h
+
+    def _run(self, input: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Returns (output, the parts of the last state)."""
         unbatched = self._check_input(input)
         batch = 0 if self.batch_first and not unbatched else 1
@@ -173,7 +185,7 @@ class _RNNBase(_Recurrent):
             outputs = []
             for suffix in self._suffixes(layer):
                 parts = tuple(part[len(last)] for part in first)
-                output, parts = self._run_along(x, parts, suffix, activation)
+                output, parts = self._run_along(x, parts, suffix)
                 outputs.append(output)
                 last.append(parts)
             x = outputs[0] if len(outputs) == 1 else cat(outputs, dim=2)
@@ -181,16 +193,15 @@ class _RNNBase(_Recurrent):
         joined = [stack(part) for part in zip(*last, strict=True)]
         return x, tuple(part.squeeze(1) if unbatched else part for part in joined)
 
-    def _run_along(
-        self, x: Tensor, state: State, suffix: str, activation: str
-    ) -> tuple[Tensor, State]:
+    def _run_along(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
         """One layer in one direction: (L, N, width) -> (L, N, hidden_size), and the last state."""
         W_ih, W_hh, b_ih, b_hh = self._parameters_of(suffix)
+        step, *_ = _STEPS[self.mode]
         projections = F.linear(x, W_ih, b_ih).unbind(0)  # L times (N, gates * hidden_size)
         backwards = suffix.endswith("reverse")
         outputs = []
         for projection in reversed(projections) if backwards else projections:
-            state = self._step(projection, state, W_hh, b_hh, activation)
+            state = step(projection, state, W_hh, b_hh)
             outputs.append(state[0])
         return stack(outputs[::-1] if backwards else outputs), state
 
@@ -198,17 +209,17 @@ class _RNNBase(_Recurrent):
         """Whether there is no batch."""
         if input.ndim not in (2, 3):
             raise ValueError(
-                f"{self.mode}: Expected input to be 2D or 3D, got {input.ndim}D instead"
+                f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.ndim}D instead"
             )
         own = self.weight_ih_l0.dtype
         if input.dtype != own:
             raise ValueError(
-                f"{self.mode} input dtype ({TORCH_NAMES[input.dtype]}) does not match weight dtype "
-                f"({TORCH_NAMES[own]})"
+                f"{type(self).__name__} input dtype ({TORCH_NAMES[input.dtype]}) does not match "
+                f"weight dtype ({TORCH_NAMES[own]})"
             )
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
-                f"{self.mode}: input.size(-1) must be equal to input_size. Expected "
+                f"{type(self).__name__}: input.size(-1) must be equal to input_size. Expected "
                 f"{self.input_size}, got {input.shape[-1]}"
             )
         if input.shape[1 if self.batch_first and input.ndim == 3 else 0] == 0:
@@ -223,11 +234,11 @@ class _RNNBase(_Recurrent):
         if unbatched:
             if any(part.ndim != 2 for part in state):
                 raise RuntimeError(
-                    f"{self.mode}: for unbatched 2-D input the state should be 2-D too, but has "
-                    f"shapes {[part.shape for part in state]}"
+                    f"{type(self).__name__}: for unbatched 2-D input the state should be 2-D too, "
+                    f"but has shapes {[part.shape for part in state]}"
                 )
             state = tuple(part.unsqueeze(1) for part in state)
-        _check_shapes(self.mode, state, shape)
+        _check_shapes(type(self).__name__, state, shape)
         return state
 
     def extra_repr(self) -> str:
@@ -252,8 +263,6 @@ def _check_dropout(dropout: Any, num_layers: int) -> None:
 class RNN(_RNNBase):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh); nonlinearity="relu" instead of tanh."""
 
-    mode = "RNN"
-
     def __init__(
         self,
         input_size: int,
@@ -271,16 +280,12 @@ class RNN(_RNNBase):
             raise ValueError(
                 f"Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or 'relu'."
             )
+        self.mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
         )  # fmt: skip
         self.nonlinearity = nonlinearity
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Returns (output, h_n)."""
-        output, (h,) = self._run(input, None if hx is None else (hx,), self.nonlinearity)
-        return output, h
 
 
 class GRU(_RNNBase):
@@ -288,23 +293,11 @@ class GRU(_RNNBase):
 
     mode = "GRU"
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Returns (output, h_n)."""
-        output, (h,) = self._run(input, None if hx is None else (hx,), "tanh")
-        return output, h
-
 
 class LSTM(_RNNBase):
     """Long short-term memory: the state is h and a memory c. See lstm_step."""
 
     mode = "LSTM"
-
-    def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """hx: (h_0, c_0). Returns (output, (h_n, c_n))."""
-        output, (h, c) = self._run(input, None if hx is None else tuple(hx), "tanh")
-        return output, (h, c)
 
 
 class _Cell(_Recurrent):
@@ -318,7 +311,13 @@ class _Cell(_Recurrent):
         self._add_parameters("", input_size, device, dtype)
         self.reset_parameters()
 
-    def _run(self, input: Tensor, state: State | None, activation: str) -> State:
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        """The next state."""
+        if self._state_parts > 1:
+            return self._run(input, None if hx is None else tuple(hx))
+        return self._run(input, None if hx is None else (hx,))[0]
+
+    def _run(self, input: Tensor, state: State | None) -> State:
         name = type(self).__name__
         if input.ndim not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
@@ -332,11 +331,12 @@ class _Cell(_Recurrent):
             state = (zeros(*shape, dtype=input.dtype),) * self._state_parts
         _check_shapes(name, state, shape)
         W_ih, W_hh, b_ih, b_hh = self._parameters_of("")
+        step, *_ = _STEPS[self.mode]
         if input.ndim == 2:
-            return self._step(F.linear(input, W_ih, b_ih), state, W_hh, b_hh, activation)
+            return step(F.linear(input, W_ih, b_ih), state, W_hh, b_hh)
         state = tuple(part.unsqueeze(0) for part in state)
         x = F.linear(input.unsqueeze(0), W_ih, b_ih)
-        return tuple(part.squeeze(0) for part in self._step(x, state, W_hh, b_hh, activation))
+        return tuple(part.squeeze(0) for part in step(x, state, W_hh, b_hh))
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}{self._unusual({'bias': True})}"
@@ -345,7 +345,7 @@ class _Cell(_Recurrent):
 class RNNCell(_Cell):
     """h = tanh(W_ih x + b_ih + W_hh h + b_hh); nonlinearity="relu" instead of tanh."""
 
-    mode = "RNN"
+    mode = "RNN_TANH"
 
     def __init__(
         self,
@@ -362,7 +362,8 @@ class RNNCell(_Cell):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._run(input, None if hx is None else (hx,), self.nonlinearity)[0]
+        self.mode = f"RNN_{self.nonlinearity.upper()}"
+        return super().forward(input, hx)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + self._unusual({"nonlinearity": "tanh"})
@@ -373,17 +374,8 @@ class GRUCell(_Cell):
 
     mode = "GRU"
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        return self._run(input, None if hx is None else (hx,), "tanh")[0]
-
 
 class LSTMCell(_Cell):
     """A step of LSTM; hx and the result are (h, c). See lstm_step."""
 
     mode = "LSTM"
-
-    def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        h, c = self._run(input, None if hx is None else tuple(hx), "tanh")
-        return h, c

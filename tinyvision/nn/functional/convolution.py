@@ -132,19 +132,23 @@ def _check_operands(
     groups = as_int(groups, name, "groups")
     if groups < 1:
         raise RuntimeError(f"{name}: non-positive groups is not supported, got {groups}")
-    one, other = weight.shape[0], weight.shape[1] * groups
-    C_in, C_out = (one, other) if transposed else (other, one)
-    described = f"{name}: weight {weight.shape} with groups={groups} expects"
+    # The second dim of weight counts the channels of a group, of the output where transposed.
+    first, second = weight.shape[0], weight.shape[1] * groups
+    C_in, C_out = (first, second) if transposed else (second, first)
     if input.shape[-3] != C_in:
         raise RuntimeError(
-            f"{described} {C_in} input channels, but input {input.shape} has {input.shape[-3]}"
+            f"{name}: weight {weight.shape} with groups={groups} expects {C_in} input channels, "
+            f"but input {input.shape} has {input.shape[-3]}"
         )
-    if one % groups:
+    if first % groups:
         raise RuntimeError(
-            f"{name}: the first dim of weight should be divisible by groups={groups}, but is {one}"
+            f"{name}: dim 0 of weight should be divisible by groups={groups}, but is {first}"
         )
     if bias is not None and bias.shape != (C_out,):
-        raise RuntimeError(f"{described} bias of shape {(C_out,)}, but got {bias.shape}")
+        raise RuntimeError(
+            f"{name}: weight {weight.shape} with groups={groups} expects bias of shape {(C_out,)}, "
+            f"but got {bias.shape}"
+        )
     return groups
 
 
