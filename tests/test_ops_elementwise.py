@@ -19,7 +19,7 @@ SMOOTH = {
     "tan": (-1, 1), "asin": (-0.8, 0.8), "acos": (-0.8, 0.8), "atan": (-2, 2), "sinh": (-2, 2),
     "cosh": (-2, 2), "tanh": (-2, 2), "sigmoid": (-3, 3), "erf": (-2, 2),
     "sign": (0.2, 2), "floor": (0.1, 0.9), "ceil": (0.1, 0.9), "round": (0.1, 0.4),
-    "trunc": (0.1, 0.9),
+    "trunc": (0.1, 0.9), "exp2": (-2, 2),
 }  # fmt: skip
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
@@ -110,6 +110,9 @@ BINARY = {
     "div": (lambda a, b: a / b, 0.5),
     "pow": (lambda a, b: a**b, 0.5),
     "remainder": (lambda a, b: a % (b * 10), 0.5),
+    "fmod": (lambda a, b: a.fmod(b * 10), 0.5),
+    "hypot": (lambda a, b: a.hypot(b), 0.5),
+    "logaddexp": (lambda a, b: a.logaddexp(b), 0.5),
     "atan2": (lambda a, b: a.atan2(b), 0.5),
     "maximum": (lambda a, b: a.maximum(b), 0.5),
     "minimum": (lambda a, b: a.minimum(b), 0.5),

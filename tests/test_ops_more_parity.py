@@ -241,3 +241,143 @@ def test_inplace_twins_match_pytorch(name):
         return y
 
     _compare(call, np.abs(_normal(3, 4)) + 0.1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: lib.exp2(x),
+        lambda lib, x: x.fmod(0.3) + lib.fmod(x, x.exp()),
+        lambda lib, x: lib.fmod((x * 9).long(), 4),
+        lambda lib, x: lib.fmod((x * 9).long(), 0),
+        lambda lib, x: lib.fmod(x > 0, x > 0),
+        lambda lib, x: lib.hypot(x, x.exp()),
+        lambda lib, x: lib.hypot(x, x.long()),
+        lambda lib, x: lib.hypot(x.long(), x.long()),
+        lambda lib, x: lib.logaddexp(x, x * x * 900),
+        lambda lib, x: x.logaddexp(1.0),
+        lambda lib, x: lib.logaddexp(x.long(), x.long()),
+        lambda lib, x: lib.bitwise_and((x * 9).long(), 5),
+        lambda lib, x: lib.bitwise_or(x > 0, x < 0.5),
+        lambda lib, x: (x > 0).bitwise_xor(True),
+        lambda lib, x: lib.bitwise_not((x * 9).int()),
+        lambda lib, x: lib.bitwise_not(x),
+        lambda lib, x: lib.bitwise_and(x, 1),
+        lambda lib, x: x.aminmax()[0] + lib.aminmax(x).max,
+        lambda lib, x: x.aminmax(dim=0, keepdim=True),
+        lambda lib, x: x.aminmax(dim=(0,)),
+        lambda lib, x: lib.take(x, lib.tensor([[0, 1], [-1, 0]])),
+        lambda lib, x: lib.take(x, lib.tensor(1)),
+        lambda lib, x: lib.take(x, lib.tensor([1.0])),
+        lambda lib, x: lib.take(x, lib.tensor([99])),
+        lambda lib, x: x.index_fill(0, lib.tensor([0, -1, 0]), 5),
+        lambda lib, x: x.index_fill(-1, lib.tensor([0]), x.sum()),
+        lambda lib, x: x.long().index_fill(0, lib.tensor([0]), 5.5),
+        lambda lib, x: x.index_fill(0, lib.tensor([99]), 5),
+        lambda lib, x: x.index_fill(0, lib.tensor([[0]]), 5),
+        lambda lib, x: x.index_fill(0, lib.tensor([0.0]), 5),
+        lambda lib, x: x.index_fill(0, lib.tensor([0]), x.reshape(-1)[:1]),
+        lambda lib, x: x.index_copy(0, lib.tensor([1, 0]), x[:2].exp()),
+        lambda lib, x: x.index_copy(-1, lib.tensor([0]), x[..., :1].exp()),
+        lambda lib, x: x.index_copy(0, lib.tensor([-1]), x[:1]),
+        lambda lib, x: x.index_copy(0, lib.tensor([0]), x[:1].float()),
+        lambda lib, x: x.index_copy(0, lib.tensor([0, 1]), x[:1]),
+        lambda lib, x: x.index_copy(0, lib.tensor([0.0]), x[:1]),
+        lambda lib, x: x.masked_scatter(x > 0, x.exp()),
+        lambda lib, x: x[..., :1].masked_scatter(x > 0, x.exp().flatten()),
+        lambda lib, x: x.masked_scatter(x > -99, x.reshape(-1)[:1]),
+        lambda lib, x: x.masked_scatter(x.long(), x),
+        lambda lib, x: x.masked_scatter(x > 0, x.float()),
+        lambda lib, x: lib.isin((x * 2).long(), lib.tensor([0, 1])),
+        lambda lib, x: lib.isin(x.detach(), 0.5, invert=True, assume_unique=True),
+        lambda lib, x: lib.isin(1, (x * 2).long()),
+        lambda lib, x: lib.isin(1, 2),
+        lambda lib, x: lib.isin([1], x.detach()),
+        lambda lib, x: lib.atleast_1d(x),
+        lambda lib, x: lib.atleast_2d(x, x.exp()),
+        lambda lib, x: lib.atleast_3d([x, x.sum()]),
+        lambda lib, x: lib.atleast_3d(1),
+        lambda lib, x: lib.dstack([x, x.exp()]),
+        lambda lib, x: lib.column_stack((x, x.exp())),
+        lambda lib, x: lib.column_stack([]),
+        lambda lib, x: lib.block_diag(x, lib.tensor(2), x.exp()),
+        lambda lib, x: lib.cdist(x, x.exp()),
+        lambda lib, x: lib.cdist(x, x),
+        lambda lib, x: lib.cdist(x, x.exp(), p=1.0),
+        lambda lib, x: lib.cdist(x, x.exp() + 1, p=float("inf")),
+        lambda lib, x: lib.cdist(x, x.exp(), 3.0, "donot_use_mm_for_euclid_dist"),
+        lambda lib, x: lib.cdist(x, x, -1.0),
+        lambda lib, x: lib.cdist(x, x[..., :1]),
+        lambda lib, x: lib.cdist(x, x, compute_mode="fast"),
+        lambda lib, x: lib.cdist(x, x.float()),
+        lambda lib, x: lib.histc(x.detach(), 4),
+        lambda lib, x: x.detach().histc(bins=5, min=-1, max=1),
+        lambda lib, x: lib.histc(x.detach() * 0 + 1, 4),
+        lambda lib, x: lib.histc(x.detach(), 0),
+        lambda lib, x: lib.histc(x.detach(), 3, 2, 1),
+        lambda lib, x: lib.histc(x.detach() / 0, 3),
+        lambda lib, x: lib.histc(x.long(), 3),
+        lambda lib, x: lib.is_nonzero(x) + lib.ones(1) * x.ndimension(),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 2), (2, 1), (4,), (1,), ()])
+def test_other_methods_match_pytorch(call, shape):
+    _compare(call, _normal(*shape))
+
+
+@pytest.mark.parametrize("arguments", [(2, 3), (3, 2, -1), (4, 4, 9), (0, 3), (3, 3, 1), (-1, 2)])
+@pytest.mark.parametrize("name", ["tril_indices", "triu_indices"])
+def test_triangles_places_are_pytorchs(name, arguments):
+    _compare(lambda lib: getattr(lib, name)(*arguments))
+    _compare(lambda lib: getattr(lib, name)(*arguments, dtype=lib.int32))
+    _compare(lambda lib: getattr(lib, name)(*arguments, dtype=lib.float32))
+
+
+def test_block_diag_of_other_things_is_pytorchs():
+    _compare(lambda lib: lib.block_diag())
+    _compare(lambda lib: lib.block_diag(lib.ones(1, 1, 1)))
+    _compare(lambda lib: lib.block_diag(lib.ones(2).long(), lib.ones(0, 3), lib.ones(2) > 0))
+    _compare(lambda lib: lib.cdist(lib.ones(2, 1, 3, 5), lib.zeros(4, 2, 5)))
+    _compare(lambda lib: lib.cdist(lib.ones(2, 3, 5), lib.zeros(4, 2, 5)))
+
+
+MORE_TWINS = {
+    "exp2_": [], "fmod_": [0.3], "hypot_": ["itself"], "index_fill_": [0, "index", 3.0],
+    "index_copy_": [0, "index", "rows"], "masked_scatter_": ["mask", "itself"],
+    "squeeze_": [], "squeeze_ of one": [0], "unsqueeze_": [1], "transpose_": [0, -1], "t_": [],
+    "swapdims_": [0, 1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 4), (3,), (2, 1, 3)])
+@pytest.mark.parametrize("kind", ["result", "view", "leaf", "no_grad"])
+@pytest.mark.parametrize("name", MORE_TWINS)
+def test_other_inplace_twins_match_pytorch(name, kind, shape):
+    def call(lib, x):
+        given = {"itself": x.exp(), "rows": x[:1].exp(), "mask": x > 0.5}
+        given["index"] = lib.tensor([0])
+        arguments = [given.get(a, a) if isinstance(a, str) else a for a in MORE_TWINS[name]]
+        base = x if kind == "leaf" else x * 1
+        y = base[:] if kind == "view" else base.detach() if kind == "no_grad" else base
+        if kind == "no_grad":
+            arguments = [a.detach() if hasattr(a, "detach") else a for a in arguments]
+        version = y._version if lib is torch else y._version.count
+        assert getattr(y, name.split()[0])(*arguments) is y
+        assert version < (y._version if lib is torch else y._version.count)
+        return y * 2, base * 3
+
+    _compare(call, np.abs(_normal(*shape)) + 0.1)
+
+
+def test_random_draws_stay_in_pytorchs_limits():
+    for dtype, most in [("uint8", 255), ("int8", 127), ("float32", 2**24), ("bool", 1)]:
+        draws = [lib.zeros(4000, dtype=getattr(lib, dtype)).random_() for lib in (tv, torch)]
+        assert all(0 <= d.min() and most * 0.98 <= d.max() <= most for d in draws)
+    assert set(tv.zeros(200, dtype=tv.int64).random_(-2, 2).tolist()) == {-2, -1, 0, 1}
+    assert set(tv.zeros(200).random_(3).tolist()) == {0, 1, 2}
+    assert tv.zeros(9, dtype=tv.int64).random_().max() > 2**50
+    for limits in [(2, 1), (0,), (300,), (-1, 3), (1.5,)]:
+        _compare(lambda lib, a=limits: lib.zeros(2, dtype=lib.uint8).random_(*a) * 0)
+    x = tv.zeros(4000).exponential_(4.0)
+    assert x.min() >= 0 and x.mean().item() == pytest.approx(0.25, rel=0.1)
+    _compare(lambda lib: lib.zeros(2).exponential_(0))

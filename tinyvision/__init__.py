@@ -81,14 +81,20 @@ from tinyvision.engine.modes import (
     set_grad_enabled,
 )
 from tinyvision.functions.joining import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
     broadcast_shapes,
     broadcast_tensors,
     cat,
+    column_stack,
     concat,
     concatenate,
+    dstack,
     einsum,
     hstack,
     is_tensor,
+    isin,
     meshgrid,
     stack,
     std_mean,
@@ -96,6 +102,7 @@ from tinyvision.functions.joining import (
     vstack,
     where,
 )
+from tinyvision.functions.matrices import block_diag, cdist, tril_indices, triu_indices
 from tinyvision.functions.methods import *
 from tinyvision.kernels import get_num_threads, set_num_threads
 from tinyvision.printing import get_printoptions, printoptions, set_printoptions

@@ -32,29 +32,27 @@ def names(place: str) -> Callable[..., Any]:
 _NAMES = {
     "tinyvision": """
         acosh adaptive_avg_pool1d adaptive_max_pool1d addbmm addmv addr adjoint
-        affine_grid_generator alpha_dropout aminmax angle arccos arccosh arcsin arcsinh
-        arctan arctan2 arctanh asinh atanh atleast_1d atleast_2d atleast_3d avg_pool1d
-        batch_norm bilinear binary_cross_entropy_with_logits binomial bitwise_and
-        bitwise_not bitwise_or bitwise_xor block_diag bucketize cartesian_prod cdist celu
-        channel_shuffle column_stack combinations compile complex complex128 complex64 conj
-        conj_physical constant_pad_nd conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+        affine_grid_generator alpha_dropout angle arccos arccosh arcsin arcsinh arctan
+        arctan2 arctanh asinh atanh avg_pool1d batch_norm bilinear
+        binary_cross_entropy_with_logits binomial bucketize cartesian_prod celu
+        channel_shuffle combinations compile complex complex128 complex64 conj conj_physical
+        constant_pad_nd conv1d conv2d conv3d conv_transpose1d conv_transpose2d
         conv_transpose3d convolution corrcoef cosine_embedding_loss cosine_similarity cov
         cross ctc_loss cummax cummin cumulative_trapezoid deg2rad detach diag_embed diagflat
-        dist distributed distributions dropout dsplit dstack embedding embedding_bag erfc
-        exp2 feature_alpha_dropout feature_dropout fft fix fmax fmin fmod from_dlpack
-        frombuffer func ger get_default_device get_device gradient gru hardshrink heaviside
-        hinge_embedding_loss histc histogram hsplit hub hypot imag index_copy index_fill
-        index_put index_reduce inference inner inverse is_complex is_nonzero is_same_size
-        isin isneginf isposinf istft jit kl_div kron kthvalue layer_norm layout linalg
-        lobpcg logaddexp logaddexp2 logcumsumexp logspace lstm margin_ranking_loss
-        masked_scatter matrix_exp matrix_power max_pool1d max_pool2d max_pool3d mode msort
-        multiprocessing nanmean nanmedian nanquantile nansum norm_except_dim
+        dist distributed distributions dropout dsplit embedding embedding_bag erfc
+        feature_alpha_dropout feature_dropout fft fix fmax fmin from_dlpack frombuffer func
+        ger get_default_device get_device gradient gru hardshrink heaviside
+        hinge_embedding_loss histogram hsplit hub imag index_put index_reduce inference
+        inner inverse is_complex is_same_size isneginf isposinf istft jit kl_div kron
+        kthvalue layer_norm layout linalg lobpcg logaddexp2 logcumsumexp logspace lstm
+        margin_ranking_loss matrix_exp matrix_power max_pool1d max_pool2d max_pool3d mode
+        msort multiprocessing nanmean nanmedian nanquantile nansum norm_except_dim
         pairwise_distance pdist pinverse pixel_shuffle pixel_unshuffle poisson
         poisson_nll_loss polar positive prelu profiler put quantile rad2deg real renorm
         rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu signbit sparse
-        special split_with_sizes spmm stft take tensor_split tensordot threshold trapezoid
-        trapz tril_indices triplet_margin_loss triu_indices types unique_consecutive
-        unravel_index vdot version view_as_complex view_as_real vmap vsplit
+        special split_with_sizes spmm stft tensor_split tensordot threshold trapezoid trapz
+        triplet_margin_loss types unique_consecutive unravel_index vdot version
+        view_as_complex view_as_real vmap vsplit
     """,
     "tinyvision.nn": """
         AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d
@@ -102,25 +100,22 @@ _NAMES = {
         skip_init spectral_norm stateless weight_norm
     """,
     "tinyvision.Tensor": """
-        absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint aminmax
-        angle apply_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan
+        absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint angle
+        apply_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan
         arctan2 arctan2_ arctan_ arctanh arctanh_ as_strided as_strided_ asin_ asinh asinh_
-        atan2_ atan_ atanh atanh_ baddbmm_ bfloat16 bitwise_and bitwise_not bitwise_or
-        bitwise_xor cauchy_ char conj conj_physical conj_physical_ corrcoef cosh_ cov cross
-        cummax cummin cumprod_ deg2rad deg2rad_ diag_embed diagflat dist divide_ dsplit erf_
-        erfc erfc_ exp2 exp2_ exponential_ fix fix_ floor_divide_ fmax fmin fmod fmod_ frac_
-        ge_ geometric_ ger get_device greater_ greater_equal_ gt_ half hardshrink histc
-        histogram hsplit hypot hypot_ imag index index_copy index_copy_ index_fill
-        index_fill_ index_put index_put_ index_reduce index_reduce_ inner inverse is_complex
-        is_nonzero is_same_size isneginf isposinf kron kthvalue le_ less_ less_equal_ log10_
-        log2_ log_normal_ logaddexp logaddexp2 logcumsumexp logical_and_ logical_not_
-        logical_or_ logical_xor_ logit_ lt_ mH map_ masked_scatter masked_scatter_
-        matrix_exp matrix_power mode msort multiply_ nan_to_num_ nanmean nanmedian
-        nanquantile nansum ndimension ne_ negative_ new_empty_strided not_equal_ pinverse
-        positive prelu put put_ quantile rad2deg rad2deg_ random_ real renorm resize resize_
-        resize_as resize_as_ scatter_reduce scatter_reduce_ set_ share_memory_ sign_ signbit
-        sinh_ solve split_with_sizes squeeze_ storage subtract_ sum_to_size swapaxes_
-        swapdims_ t_ take tan_ tensor_split to_sparse transpose_ true_divide_
-        unique_consecutive unsqueeze_ untyped_storage vdot vsplit
+        atan2_ atan_ atanh atanh_ baddbmm_ bfloat16 cauchy_ char conj conj_physical
+        conj_physical_ corrcoef cosh_ cov cross cummax cummin cumprod_ deg2rad deg2rad_
+        diag_embed diagflat dist divide_ dsplit erf_ erfc erfc_ fix fix_ floor_divide_ fmax
+        fmin frac_ ge_ geometric_ ger get_device greater_ greater_equal_ gt_ half hardshrink
+        histogram hsplit imag index index_put index_put_ index_reduce index_reduce_ inner
+        inverse is_complex is_same_size isneginf isposinf kron kthvalue le_ less_
+        less_equal_ log10_ log2_ log_normal_ logaddexp2 logcumsumexp logical_and_
+        logical_not_ logical_or_ logical_xor_ logit_ lt_ mH map_ matrix_exp matrix_power
+        mode msort multiply_ nan_to_num_ nanmean nanmedian nanquantile nansum ne_ negative_
+        new_empty_strided not_equal_ pinverse positive prelu put put_ quantile rad2deg
+        rad2deg_ real renorm resize resize_ resize_as resize_as_ scatter_reduce
+        scatter_reduce_ set_ share_memory_ sign_ signbit sinh_ solve split_with_sizes
+        storage subtract_ sum_to_size tan_ tensor_split to_sparse true_divide_
+        unique_consecutive untyped_storage vdot vsplit
     """,
 }

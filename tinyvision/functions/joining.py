@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,57 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors below each other: vectors as rows, all others along dim 0."""
     listed = _as_tensors(tensors, "vstack")
     return cat([t.reshape(1, -1) if t.ndim < 2 else t for t in listed], dim=0)
+
+
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors behind each other: along dim 2, which those of fewer dims get."""
+    return cat([_at_least_3d(t) for t in _as_tensors(tensors, "dstack")], dim=2)
+
+
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors side by side, vectors as columns."""
+    listed = _as_tensors(tensors, "column_stack")
+    return hstack([t.reshape(t.numel(), 1) if t.ndim < 2 else t for t in listed])
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """A tensor, or a tuple of all that are given, numbers as vectors."""
+    return _each("atleast_1d", tensors, lambda t: t.reshape(1) if t.ndim == 0 else t)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """A tensor, or a tuple of all that are given, numbers and vectors as rows."""
+    return _each("atleast_2d", tensors, lambda t: t.reshape(1, -1) if t.ndim < 2 else t)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """A tensor, or a tuple of all that are given, with a new last dim for matrices."""
+    return _each("atleast_3d", tensors, _at_least_3d)
+
+
+def _at_least_3d(t: Tensor) -> Tensor:
+    return t.reshape(1, -1, 1) if t.ndim < 2 else t.unsqueeze(-1) if t.ndim == 2 else t
+
+
+def _each(name: str, tensors: tuple[Any, ...], change: Callable[[Tensor], Tensor]) -> Any:
+    given = tensors[0] if len(tensors) == 1 else tensors
+    if isinstance(given, tuple | list):
+        return tuple([change(check_tensor(name, "tensors", t)) for t in given])
+    return change(check_tensor(name, "input", given))
+
+
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Tensor:
+    """Which elements are among test_elements, or with invert are not; one may be a number.
+
+    assume_unique makes no difference here; it tells PyTorch that it may go a faster way.
+    """
+    arrays: list[Any] = []
+    for value, other in ((elements, test_elements), (test_elements, elements)):
+        is_number = isinstance(value, bool | int | float) and isinstance(other, Tensor)
+        arrays.append(value if is_number else check_tensor("isin", "elements", value)._data)
+    return Tensor._from_op(np.asarray(np.isin(arrays[0], arrays[1], invert=invert)))
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:

@@ -75,6 +75,7 @@ ROUND = Rule("Round", np.round, None, "", True)
 TRUNC = Rule("Trunc", np.trunc, None, "", True)
 
 EXP = Rule("Exp", np.exp, lambda g, y: g * y, "y")
+EXP2 = Rule("Exp2", np.exp2, lambda g, y: g * (y * math.log(2)), "y")
 EXPM1 = Rule("Expm1", np.expm1, lambda g, y: g * (y + 1), "y")
 LOG = Rule("Log", np.log, lambda g, x: g / x)
 LOG2 = Rule("Log2", np.log2, lambda g, x: g / (x * math.log(2)))
@@ -260,6 +261,21 @@ Atan2 = _binary(  # the angle of the point (b, a)
     "Atan2", np.arctan2,
     lambda g, a, b, y: _over_squares(g, a, b) * b,
     lambda g, a, b, y: _over_squares(g, a, b) * -a, "ab", "ab",
+)
+Fmod = _binary(  # a - b trunc(a / b), with the sign of a as in C
+    "Fmod", _quiet(np.fmod),
+    lambda g, a, b, y: g,
+    lambda g, a, b, y: -g * np.trunc(a / b), "", "ab",
+)
+Hypot = _binary(  # sqrt(a^2 + b^2)
+    "Hypot", np.hypot,
+    lambda g, a, b, y: g * (a / y),
+    lambda g, a, b, y: g * (b / y), "ay", "by",
+)
+LogAddExp = _binary(  # log(e^a + e^b)
+    "Logaddexp", np.logaddexp,
+    lambda g, a, b, y: g / (1 + np.exp(b - a)),
+    lambda g, a, b, y: g / (1 + np.exp(a - b)), "ab", "ab",
 )
 # fmt: on
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyvision.dtypes import TORCH_NAMES, result_type, scalar_dtype
+from tinyvision.engine.op import Op
 from tinyvision.ops import elementwise as ew
 from tinyvision.tensor.base import TensorBase, check_number, check_tensor
 
@@ -146,6 +147,28 @@ class Arithmetic(TensorBase):
         assert promoted is not None
         a, b = promoted
         return ew.Atan2.apply(a._as_float(), b._as_float())
+
+    def fmod(self, other: Any) -> Self:
+        """self - other * trunc(self / other); it has the sign of self."""
+        a, b = check_number("fmod", other, self._promoted(other))
+        _refuse_two_bools("fmod", a)
+        _refuse_integer_zero(b._data)
+        return ew.Fmod.apply(a, b)
+
+    def hypot(self, other: Self) -> Self:
+        """sqrt(self^2 + other^2), without overflow."""
+        return self._binary_of_floats("hypot", other, ew.Hypot)
+
+    def logaddexp(self, other: Self) -> Self:
+        """log(e^self + e^other), without overflow."""
+        return self._binary_of_floats("logaddexp", other, ew.LogAddExp)
+
+    def _binary_of_floats(self, name: str, other: Any, op: type[Op]) -> Self:
+        a, b = check_number(name, other, self._promoted(check_tensor(name, "other", other)))
+        if a._data.dtype.kind != "f":
+            raise NotImplementedError(f"{name} not implemented for {TORCH_NAMES[a._data.dtype]!r}")
+        with np.errstate(all="ignore"):
+            return op.apply(a, b)
 
     def maximum(self, other: Self) -> Self:
         """The larger of two values; NaN if one is NaN."""

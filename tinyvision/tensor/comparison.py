@@ -114,7 +114,8 @@ class Comparison(TensorBase):
             return NotImplemented
         a, b = (t._data for t in operands)
         if a.dtype.kind == "f":
-            raise RuntimeError(f"{function.__name__} is not implemented for {a.dtype} tensors")
+            kind = TORCH_NAMES[a.dtype]
+            raise NotImplementedError(f"{function.__name__} is not implemented for {kind!r}")
         return self._plain(function(a, b))
 
     def __and__(self, other: Any) -> Self:
@@ -127,6 +128,25 @@ class Comparison(TensorBase):
         return self._bitwise(other, np.bitwise_xor)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def bitwise_not(self) -> Self:
+        """All bits inverted; of bools, not self."""
+        if self._data.dtype.kind == "f":
+            kind = TORCH_NAMES[self._data.dtype]
+            raise NotImplementedError(f"bitwise_not is not implemented for {kind!r}")
+        return ~self
+
+    def bitwise_and(self, other: Any) -> Self:
+        """self & other: the bits that are in both."""
+        return check_number("bitwise_and", other, self._bitwise(other, np.bitwise_and))
+
+    def bitwise_or(self, other: Any) -> Self:
+        """self | other: the bits that are in one or both."""
+        return check_number("bitwise_or", other, self._bitwise(other, np.bitwise_or))
+
+    def bitwise_xor(self, other: Any) -> Self:
+        """self ^ other: the bits that are in just one."""
+        return check_number("bitwise_xor", other, self._bitwise(other, np.bitwise_xor))
 
     def logical_not(self) -> Self:
         """Where values are zero."""

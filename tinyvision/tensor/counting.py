@@ -58,6 +58,32 @@ class Counting(TensorBase):
         sums = np.bincount(x, weights._data, minlength)
         return self._plain(sums.astype(float32) if weights._data.dtype == float32 else sums)
 
+    def histc(self, bins: int = 100, min: float = 0, max: float = 0) -> Self:
+        """How many values are in each of `bins` intervals of one width from min to max.
+
+        If these are equal, they are those of the values; what is outside is not counted.
+
+        Raises: RuntimeError unless bins > 0 and max >= min, NotImplementedError unless float.
+        """
+        x, count = self._data.ravel(), as_int(bins, "histc", "bins")
+        if x.dtype.kind != "f":
+            raise NotImplementedError(f"histc is not implemented for {x.dtype} tensors")
+        if count < 1:
+            raise RuntimeError(f"histc(): bins must be > 0, but got {count}")
+        low, high = float(min), float(max)
+        if low == high and x.size:
+            low, high = float(x.min()), float(x.max())
+        if not np.isfinite([low, high]).all():
+            raise RuntimeError(f"histc: range of [{low}, {high}] is not finite")
+        if low > high:
+            raise RuntimeError("histc: max must be larger than min")
+        if low == high:
+            low, high = low - 1, high + 1
+        inside = x[(x >= low) & (x <= high)]
+        places = ((inside - low) * count / (high - low)).astype(np.int64)
+        counts = np.bincount(np.minimum(places, count - 1), minlength=count)
+        return self._plain(counts.astype(x.dtype))
+
     def bernoulli(self, *, generator: Generator | None = None) -> Self:
         """1 with the probability that self gives at each place, else 0."""
         p = self._data

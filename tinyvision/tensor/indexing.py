@@ -205,6 +205,38 @@ class Indexing(TensorBase):
         result = AddItem.apply(target, values, index=_slices_at(index, dim))
         return result if self._data.ndim else Reshape.apply(result, shape=())
 
+    def index_fill(self, dim: int, index: Self, value: Any) -> Self:
+        """A copy with value, as in masked_fill, in the slices along dim that index names."""
+        dim = normalize_dim(dim, self._data.ndim, "index_fill")
+        if check_tensor("index_fill", "index", index)._data.dtype != int64:
+            raise IndexError("index_fill(): Expected dtype int64 for index.")
+        if index._data.ndim > 1:
+            raise RuntimeError("index_fill(): Index has to be a vector/scalar")
+        marked = np.zeros(_at_least_1d(self)._data.shape[dim], bool)
+        marked[index._data] = True  # or an IndexError
+        shape = (-1, *[1] * (self._data.ndim - dim - 1)) if self._data.ndim else ()
+        return self.masked_fill(self._plain(marked.reshape(shape)), value)
+
+    def index_copy(self, dim: int, index: Self, source: Self) -> Self:
+        """A copy with source[i] as the slice number index[i] along dim."""
+        dim = normalize_dim(dim, self._data.ndim, "index_copy")
+        check_tensor("index_copy", "index", index)
+        check_tensor("index_copy", "source", source)
+        target, values = _at_least_1d(self), _at_least_1d(source)
+        _check_index_copy(target._data, dim, index._data, values._data)
+        place = Index((...,), _slices_at(index, dim))
+        result = SetItem.apply(target, values, index=place)
+        return result if self._data.ndim else Reshape.apply(result, shape=())
+
+    def take(self, index: Self) -> Self:
+        """Values by their places in the flattened tensor, in the shape of index."""
+        if check_tensor("take", "index", index)._data.dtype != int64:
+            kind = TORCH_NAMES[index._data.dtype]
+            raise RuntimeError(f"take(): Expected a long tensor for index, but got {kind}")
+        flat = Reshape.apply(self, shape=(self._data.size,))
+        values = flat[Reshape.apply(index, shape=(index._data.size,))]
+        return Reshape.apply(values, shape=index._data.shape)
+
     # ---------------------------------------------------------------- by mask
 
     def masked_fill(self, mask: Self, value: Any) -> Self:
@@ -230,6 +262,24 @@ class Indexing(TensorBase):
         source = self if self._data.shape == shape else Expand.apply(self, shape=shape)
         places = np.nonzero(np.broadcast_to(mask._data, shape))
         return AdvancedIndex.apply(source, index=places)
+
+    def masked_scatter(self, mask: Self, source: Self) -> Self:
+        """A copy with the first values of source, one after the other, wherever mask holds."""
+        _check_mask("masked_scatter", mask)
+        check_tensor("masked_scatter", "source", source)
+        if source._data.dtype != self._data.dtype:
+            raise RuntimeError(
+                "masked_scatter: expected self and source to have same dtypes but got "
+                f"{TORCH_NAMES[self._data.dtype]} and {TORCH_NAMES[source._data.dtype]}"
+            )
+        shape = broadcast_shape(self._data.shape, mask._data.shape)
+        places = np.nonzero(np.broadcast_to(mask._data, shape or (1,)))
+        if source._data.size < len(places[0]):
+            raise RuntimeError("Number of elements of source < number of ones in mask")
+        values = Reshape.apply(source, shape=(source._data.size,))[: len(places[0])]
+        target = Expand.apply(self, shape=shape or (1,))
+        result = SetItem.apply(target, values, index=Index((...,), places))
+        return result if shape else Reshape.apply(result, shape=())
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
         """The places of all values that are not zero: a row of indices for each.
@@ -280,6 +330,26 @@ def _check_index_add(
             f"{list(source.shape)} and {index.size} indices"
         )
     check_range(index, sizes[dim], dim, RuntimeError)
+
+
+def _check_index_copy(target: np.ndarray, dim: int, index: np.ndarray, source: np.ndarray) -> None:
+    if index.dtype != int64 or source.dtype != target.dtype:
+        raise RuntimeError(
+            "index_copy(): expected an int64 index, and self and source of one dtype, but got "
+            f"{index.dtype}, {target.dtype} and {source.dtype}"
+        )
+    has_slices = source.ndim == target.ndim and source.shape[dim] == index.size
+    if index.ndim > 1 or not has_slices:
+        raise IndexError(
+            f"index_copy(): source {list(source.shape)} has not a slice along dim {dim} of self "
+            f"{list(target.shape)} for each number of index {list(index.shape)}"
+        )
+    check_range(index, target.shape[dim], dim, IndexError)
+    if source.shape != (*target.shape[:dim], index.size, *target.shape[dim + 1 :]):
+        raise RuntimeError(
+            "index_copy(): Source/destination tensor must have same slice shapes, but got "
+            f"{list(source.shape)} and {list(target.shape)}"
+        )
 
 
 def _check_mask(name: str, mask: Any) -> None:

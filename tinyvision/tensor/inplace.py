@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinyvision.checks import as_int
 from tinyvision.dtypes import TORCH_NAMES
 from tinyvision.engine.modes import modes
 from tinyvision.ops.elementwise import Clone
@@ -26,6 +27,7 @@ from tinyvision.tensor.indexing import Indexing
 from tinyvision.tensor.linalg import LinearAlgebra
 from tinyvision.tensor.pointwise import Pointwise
 from tinyvision.tensor.reductions import Reductions
+from tinyvision.tensor.shaping import Shaping
 
 
 def _twin_of(method: Callable) -> Callable:
@@ -35,6 +37,20 @@ def _twin_of(method: Callable) -> Callable:
     def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self._in_place(lambda x: method(x, *args, **kwargs), *args, *kwargs.values())
 
+    return _renamed(in_place, method)
+
+
+def _view_twin_of(method: Callable) -> Callable:
+    """The method, one that returns a view, such that self becomes the view."""
+
+    @functools.wraps(method)
+    def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._become_view(lambda x: method(x, *args, **kwargs))
+
+    return _renamed(in_place, method)
+
+
+def _renamed(in_place: Callable, method: Callable) -> Callable:
     name = method.__name__
     if name.startswith("__"):  # an operator: __add__ becomes __iadd__
         in_place.__name__ = f"__i{name[2:]}"
@@ -69,6 +85,16 @@ class InPlace(TensorBase):
             base, before = self._base, self._base._with_history(self._base._data)
             base._adopt_history(WritePart.apply(before, result, view=self._data))
             self._follow_base()
+        return self
+
+    def _become_view(self, view: Callable[[Any], Any]) -> Self:
+        """self <- view(self): the memory stays as it is, shape and strides change."""
+        self._check_writable(recorded=modes.grad and self._needs_grad())
+        result = view(self._with_history(self._data))
+        self._data = result._data
+        self._bump_version()
+        if result.grad_fn is not None:
+            self._adopt_history(result)
         return self
 
     def _check_writable(self, recorded: bool) -> None:
@@ -141,7 +167,10 @@ class InPlace(TensorBase):
     ceil_ = _twin_of(Pointwise.ceil)
     round_ = _twin_of(Pointwise.round)
     trunc_ = _twin_of(Pointwise.trunc)
+    fmod_ = _twin_of(Arithmetic.fmod)
+    hypot_ = _twin_of(Arithmetic.hypot)
     exp_ = _twin_of(Pointwise.exp)
+    exp2_ = _twin_of(Pointwise.exp2)
     expm1_ = _twin_of(Pointwise.expm1)
     log_ = _twin_of(Pointwise.log)
     log1p_ = _twin_of(Pointwise.log1p)
@@ -162,9 +191,18 @@ class InPlace(TensorBase):
     triu_ = _twin_of(LinearAlgebra.triu)
     cumsum_ = _twin_of(Reductions.cumsum)
     masked_fill_ = _twin_of(Indexing.masked_fill)
+    masked_scatter_ = _twin_of(Indexing.masked_scatter)
     index_add_ = _twin_of(Indexing.index_add)
+    index_copy_ = _twin_of(Indexing.index_copy)
+    index_fill_ = _twin_of(Indexing.index_fill)
     scatter_ = _twin_of(Indexing.scatter)
     scatter_add_ = _twin_of(Indexing.scatter_add)
+    squeeze_ = _view_twin_of(Shaping.squeeze)
+    unsqueeze_ = _view_twin_of(Shaping.unsqueeze)
+    t_ = _view_twin_of(Shaping.t)
+    transpose_ = _view_twin_of(Shaping.transpose)
+    swapaxes_ = _view_twin_of(Shaping.swapaxes)
+    swapdims_ = _view_twin_of(Shaping.swapdims)
 
     # ---------------------------------------------------------------- new values
 
@@ -230,9 +268,42 @@ class InPlace(TensorBase):
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
         return self._overwrite(stream(generator).random(self._data.shape) < p)
 
+    def exponential_(self, lambd: float = 1, *, generator: Generator | None = None) -> Self:
+        """Draw from the exponential distribution, whose mean is 1 / lambd."""
+        if lambd <= 0:
+            raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+        self._check_random("exponential_")
+        draws = stream(generator).standard_exponential(self._data.shape, self._data.dtype)
+        return self._overwrite(draws / self._data.dtype.type(lambd))
+
+    def random_(self, *limits: int, generator: Generator | None = None) -> Self:
+        """Draw integers: random_(to) from 0 to to - 1, random_(from, to) from `from` on.
+
+        Without limits, from 0 to the largest up to which the dtype has all integers.
+
+        Raises: RuntimeError for limits that are none, or beyond the dtype.
+        """
+        least, most = _integers_in(self._data.dtype)
+        low, high = (0, *(as_int(n, "random_", "a limit") for n in limits or (most + 1,)))[-2:]
+        if low >= high:
+            raise RuntimeError(
+                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+            )
+        if self._data.dtype.kind != "f" and not least <= low < high <= most + 1:
+            raise RuntimeError(f"random_: from or to - 1 is out of bounds for {self._data.dtype}")
+        return self._overwrite(stream(generator).integers(low, high, self._data.shape))
+
     def _check_random(self, name: str) -> None:
         if self._data.dtype.kind != "f":
             raise RuntimeError(f'"{name}" not implemented for {TORCH_NAMES[self._data.dtype]!r}')
+
+
+def _integers_in(dtype: np.dtype) -> tuple[int, int]:
+    """The range in which a dtype has all integers."""
+    if dtype.kind == "f":
+        most = 2 ** (np.finfo(dtype).nmant + 1)
+        return -most, most
+    return (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
 def _requires_grad(operand: Any) -> bool:

@@ -46,6 +46,7 @@ class Pointwise(Arithmetic):
     ceil = _method("ceil", ew.CEIL, "The smallest integer not below x.")
     trunc = _method("trunc", ew.TRUNC, "x without its fraction.")
     exp = _method("exp", ew.EXP, "e^x.")
+    exp2 = _method("exp2", ew.EXP2, "2^x.")
     expm1 = _method("expm1", ew.EXPM1, "e^x - 1, accurate near 0.")
     log = _method("log", ew.LOG, "The natural logarithm.")
     log2 = _method("log2", ew.LOG2, "The logarithm to base 2.")

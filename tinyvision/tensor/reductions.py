@@ -24,6 +24,13 @@ class ValuesAndIndices(NamedTuple):
     indices: Any
 
 
+class Extremes(NamedTuple):
+    """What aminmax returns."""
+
+    min: Any
+    max: Any
+
+
 class Reductions(TensorBase):
     """Methods that combine the values along some dims, or put them in order.
 
@@ -170,6 +177,11 @@ class Reductions(TensorBase):
     def amin(self, dim: Dims = None, keepdim: bool = False) -> Self:
         """The smallest value over dims, NaN if there is one; ties share the gradient evenly."""
         return self._extreme("amin", dim, keepdim, largest=False)
+
+    def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> Extremes:
+        """`amin` and `amax` along one dim, or of all values."""
+        dim = None if dim is None else as_int(dim, "aminmax", "dim")
+        return Extremes(self.amin(dim, keepdim), self.amax(dim, keepdim))
 
     def max(self, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         """The largest value: of all, along a dim, or of two tensors.
