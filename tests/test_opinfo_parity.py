@@ -29,7 +29,8 @@ IN_ANY_ORDER = {"argsort", "sort", "topk"}
 
 # Draws, and memory that nobody has written: no two libraries have the same numbers.
 RANDOM = {
-    "bernoulli", "empty", "empty_like", "multinomial", "new_empty", "nn.functional.dropout",
+    "bernoulli", "empty", "empty_like", "multinomial", "new_empty",
+    "nn.functional.alpha_dropout", "nn.functional.dropout",
     "nn.functional.dropout2d", "normal", "rand_like", "randint", "randn", "randn_like",
 }  # fmt: skip
 

@@ -56,33 +56,28 @@ _NAMES = {
     """,
     "tinyvision.nn": """
         AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d
-        AdaptiveMaxPool3d AlphaDropout AvgPool1d AvgPool3d BatchNorm3d Bilinear Buffer CELU
-        CTCLoss ChannelShuffle CircularPad1d CircularPad2d CircularPad3d ConstantPad1d
-        ConstantPad3d Conv1d Conv3d ConvTranspose1d ConvTranspose3d CrossMapLRN2d Dropout1d
-        Dropout3d EmbeddingBag FeatureAlphaDropout FractionalMaxPool2d FractionalMaxPool3d
-        GaussianNLLLoss Hardshrink HingeEmbeddingLoss InstanceNorm3d LPPool1d LPPool2d
-        LPPool3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d
-        LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d
+        AdaptiveMaxPool3d AvgPool1d AvgPool3d BatchNorm3d Bilinear Buffer CTCLoss
+        CircularPad1d CircularPad3d ConstantPad1d ConstantPad3d Conv1d Conv3d
+        ConvTranspose1d ConvTranspose3d CrossMapLRN2d Dropout1d Dropout3d EmbeddingBag
+        FeatureAlphaDropout FractionalMaxPool2d FractionalMaxPool3d InstanceNorm3d LPPool1d
+        LPPool2d LPPool3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyConv1d
+        LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d
         LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear
         LinearCrossEntropyLoss MaxPool1d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d
-        MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss PoissonNLLLoss RReLU
-        ReflectionPad1d ReflectionPad3d ReplicationPad1d ReplicationPad3d SoftMarginLoss
-        Softmax2d Softshrink Softsign SyncBatchNorm Tanhshrink Threshold Transformer
-        TripletMarginWithDistanceLoss UpsamplingBilinear2d UpsamplingNearest2d ZeroPad1d
-        ZeroPad3d
+        MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss RReLU ReflectionPad1d
+        ReflectionPad3d ReplicationPad1d ReplicationPad3d SyncBatchNorm
+        TripletMarginWithDistanceLoss ZeroPad1d ZeroPad3d
     """,
     "tinyvision.nn.functional": """
         adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool3d
-        affine_grid alpha_dropout avg_pool1d avg_pool3d bilinear celu celu_ channel_shuffle
-        conv1d conv3d conv_transpose1d conv_transpose3d ctc_loss dropout1d dropout3d elu_
-        embedding_bag feature_alpha_dropout fractional_max_pool2d fractional_max_pool3d
-        gaussian_nll_loss grid_sample gumbel_softmax hardshrink hardtanh_
-        hinge_embedding_loss leaky_relu_ linear_cross_entropy lp_pool1d lp_pool2d lp_pool3d
-        max_pool1d max_pool3d max_unpool1d max_unpool2d max_unpool3d
-        multi_head_attention_forward multi_margin_loss multilabel_margin_loss
-        multilabel_soft_margin_loss pdist poisson_nll_loss relu_ rrelu rrelu_ selu_
-        soft_margin_loss softshrink softsign tanhshrink threshold threshold_
-        triplet_margin_with_distance_loss upsample upsample_bilinear upsample_nearest
+        affine_grid avg_pool1d avg_pool3d bilinear celu_ conv1d conv3d conv_transpose1d
+        conv_transpose3d ctc_loss dropout1d dropout3d elu_ embedding_bag
+        feature_alpha_dropout fractional_max_pool2d fractional_max_pool3d grid_sample
+        hardtanh_ leaky_relu_ linear_cross_entropy lp_pool1d lp_pool2d lp_pool3d max_pool1d
+        max_pool3d max_unpool1d max_unpool2d max_unpool3d multi_head_attention_forward
+        multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss pdist relu_
+        rrelu rrelu_ selu_ threshold_ triplet_margin_with_distance_loss upsample_bilinear
+        upsample_nearest
     """,
     "tinyvision.optim": """
         ASGD Adafactor Adamax LBFGS Muon NAdam RAdam Rprop SparseAdam swa_utils

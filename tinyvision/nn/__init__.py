@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from tinyvision import missing
 from tinyvision.nn import functional, init, parallel, utils
 from tinyvision.nn.activation import (
+    CELU,
     ELU,
     GELU,
     GLU,
     SELU,
+    Hardshrink,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
@@ -26,16 +28,21 @@ from tinyvision.nn.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
+    Softshrink,
+    Softsign,
     Tanh,
+    Tanhshrink,
+    Threshold,
 )
 from tinyvision.nn.attention import MultiheadAttention
 from tinyvision.nn.batchnorm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from tinyvision.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from tinyvision.nn.conv import Conv2d, ConvTranspose2d
 from tinyvision.nn.distance import CosineSimilarity, PairwiseDistance
-from tinyvision.nn.dropout import Dropout, Dropout2d, DropPath, StochasticDepth
+from tinyvision.nn.dropout import AlphaDropout, Dropout, Dropout2d, DropPath, StochasticDepth
 from tinyvision.nn.embedding import Embedding
 from tinyvision.nn.flatten import Flatten, Unflatten
 from tinyvision.nn.linear import Identity, Linear
@@ -44,13 +51,17 @@ from tinyvision.nn.loss import (
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MarginRankingLoss,
     MSELoss,
     NLLLoss,
+    PoissonNLLLoss,
     SmoothL1Loss,
+    SoftMarginLoss,
     TripletMarginLoss,
 )
 from tinyvision.nn.module import Module
@@ -60,12 +71,15 @@ from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from tinyvision.nn.transformer import (
+    Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
 )
 from tinyvision.nn.vision import (
+    ChannelShuffle,
+    CircularPad2d,
     ConstantPad2d,
     Fold,
     PixelShuffle,
@@ -74,6 +88,8 @@ from tinyvision.nn.vision import (
     ReplicationPad2d,
     Unfold,
     Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
     ZeroPad2d,
 )
 

@@ -39,6 +39,13 @@ class Dropout2d(_Dropout):
         return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean and variance after SELU, see F.alpha_dropout."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.alpha_dropout(input, self.p, self.training)
+
+
 class StochasticDepth(Module):
     """In training, zeros the whole input with probability p: a branch of a network is skipped.
 

@@ -46,6 +46,28 @@ class Upsample(Module):
         return f"{given}={getattr(self, given)!r}, mode={self.mode!r}"
 
 
+class UpsamplingNearest2d(Upsample):
+    """Upsample with mode "nearest", of images (N, C, H, W)."""
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Upsample with mode "bilinear" and align_corners, of images (N, C, H, W)."""
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
+
+
 class Unfold(Module):
     """The windows a filter slides over, as columns, see F.unfold.
 
@@ -136,6 +158,20 @@ class PixelUnshuffle(Module):
         return f"downscale_factor={self.downscale_factor}"
 
 
+class ChannelShuffle(Module):
+    """Channels of several groups mixed, see F.channel_shuffle."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
+
+
 class _Pad2d(Module):
     mode = "constant"
     value: float = 0.0
@@ -178,3 +214,9 @@ class ReplicationPad2d(_Pad2d):
     """A border that repeats the edge of images."""
 
     mode = "replicate"
+
+
+class CircularPad2d(_Pad2d):
+    """A border with which images go on at their other side."""
+
+    mode = "circular"

@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING
 
 from tinyvision import missing
 from tinyvision.nn.functional.activation import (
+    celu,
     elu,
     gelu,
     glu,
+    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
     leaky_relu,
-    log_softmax,
     logsigmoid,
     mish,
     prelu,
@@ -20,22 +21,26 @@ from tinyvision.nn.functional.activation import (
     selu,
     sigmoid,
     silu,
-    softmax,
-    softmin,
     softplus,
+    softshrink,
+    softsign,
     tanh,
+    tanhshrink,
+    threshold,
 )
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
 from tinyvision.nn.functional.convolution import conv2d, conv_transpose2d, linear
 from tinyvision.nn.functional.distance import (
     cosine_embedding_loss,
     cosine_similarity,
+    hinge_embedding_loss,
     margin_ranking_loss,
     pairwise_distance,
     triplet_margin_loss,
 )
-from tinyvision.nn.functional.dropout import dropout, dropout2d, stochastic_depth
+from tinyvision.nn.functional.dropout import alpha_dropout, dropout, dropout2d, stochastic_depth
 from tinyvision.nn.functional.embedding import embedding
+from tinyvision.nn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
     batch_norm,
@@ -61,13 +66,17 @@ from tinyvision.nn.functional.regression import (
     l1_loss,
     mse_loss,
     smooth_l1_loss,
+    soft_margin_loss,
 )
+from tinyvision.nn.functional.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from tinyvision.nn.functional.vision import (
+    channel_shuffle,
     fold,
     interpolate,
     pixel_shuffle,
     pixel_unshuffle,
     unfold,
+    upsample,
 )
 
 if not TYPE_CHECKING:

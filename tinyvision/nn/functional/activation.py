@@ -1,4 +1,4 @@
-"""Activation functions, and softmax with its relatives.
+"""Activation functions.
 
 A function that takes parameters makes a row like those in ops/elementwise.py's table: the
 function, and what turns the gradient of its result into that of its input.
@@ -6,7 +6,6 @@ function, and what turns the gradient of its result into that of its input.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -93,6 +92,23 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         "Elu",
         lambda x: np.maximum(x, 0) + np.expm1(np.minimum(x, 0)) * alpha,
         lambda g, x: g * _one_above_zero(x, np.exp(np.minimum(x, 0)) * alpha),
+    )
+    return _apply(input, rule, inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where x > 0, else alpha * (e^(x / alpha) - 1), whose slope at 0 is 1 for any alpha.
+
+    Source: Barron 2017, "Continuously Differentiable Exponential Linear Units", arXiv:1704.07483.
+    """
+    alpha = as_number("celu", "alpha", alpha)
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    _check("celu", input)
+    rule = Rule(
+        "Celu",
+        lambda x: np.maximum(x, 0) + np.expm1(np.minimum(x, 0) / alpha) * alpha,
+        lambda g, x: g * _one_above_zero(x, np.exp(np.minimum(x, 0) / alpha)),
     )
     return _apply(input, rule, inplace)
 
@@ -302,46 +318,63 @@ _LOG_SIGMOID = Rule(
 )
 
 
-def softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Tensor:
-    """e^x / (sum of e^x along dim): positive values that add up to 1.
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    check_tensor("softsign", "input", input)
+    if input.dtype.kind == "b":
+        raise NotImplementedError("softsign is not implemented for 'Bool'")
+    return input / (input.abs() + 1)
 
-    Gradient: dx = y * (g - sum of g y). `_stacklevel` is where a warning points to.
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    check_tensor("tanhshrink", "input", input)
+    return input - input.tanh()
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved by lambd toward 0, and 0 where |x| <= lambd.
+
+    Raises: RuntimeError for a negative lambd.
     """
-    check_tensor("softmax", "input", input)
-    return input.softmax(_choose_dim("softmax", input, dim, _stacklevel), dtype)
-
-
-def softmin(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Tensor:
-    """softmax(-x)."""
-    check_tensor("softmin", "input", input)
-    return (-input).softmax(_choose_dim("softmin", input, dim, _stacklevel), dtype)
-
-
-def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Tensor:
-    """log(softmax(x)), accurate also where softmax is close to 0.
-
-    Gradient: dx = g - softmax(x) * sum of g.
-    """
-    check_tensor("log_softmax", "input", input)
-    return input.log_softmax(_choose_dim("log_softmax", input, dim, _stacklevel), dtype)
-
-
-def _choose_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
-    """`dim`, or with PyTorch's warning the dim that PyTorch takes if none is given."""
-    if dim is not None:
-        return dim
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
-        "dim=X as an argument.",
-        stacklevel=stacklevel,
+    _check("softshrink", input)
+    lambd = as_number("softshrink", "lambd", lambd)
+    if lambd < 0:
+        raise RuntimeError(f"softshrink: lambda must not be negative, but found {lambd}")
+    rule = Rule(
+        "Softshrink",
+        lambda x: x - np.clip(x, -lambd, lambd),
+        lambda g, x: g * ~(np.abs(x) <= lambd),
     )
-    return 0 if input.ndim in (0, 1, 3) else 1
+    return _apply(input, rule, False)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x, but 0 where |x| <= lambd."""
+    _check("hardshrink", input)
+    lambd = as_number("hardshrink", "lambd", lambd)
+    rule = Rule(
+        "Hardshrink",
+        lambda x: x * ~((-lambd <= x) & (x <= lambd)),
+        lambda g, x: g * ~((-lambd <= x) & (x <= lambd)),
+    )
+    return _apply(input, rule, False)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else value."""
+    check_tensor("threshold", "input", input)
+    if input.dtype.kind == "b":
+        raise NotImplementedError("threshold is not implemented for 'Bool'")
+    threshold = as_number("threshold", "threshold", threshold)
+    value = as_number("threshold", "value", value)
+    rule = Rule(
+        "Threshold",
+        lambda x: np.where(x <= threshold, x.dtype.type(value), x),
+        lambda g, x: g * ~(x <= threshold),
+        keeps_integers=True,
+    )
+    return _apply(input, rule, inplace)
 
 
 def _check(name: str, input: Tensor) -> None:

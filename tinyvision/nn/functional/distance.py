@@ -65,6 +65,24 @@ def cosine_embedding_loss(
     return reduced(loss, reduction)
 
 
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """x, a distance, where target is 1, max(0, margin - x) where it is -1."""
+    name = "hinge_embedding_loss"
+    reduction = as_reduction(reduction, size_average, reduce)
+    check_tensor(name, "input", input)
+    check_tensor(name, "target", target)
+    near = input.masked_fill(target == -1, 0)
+    far = (as_number(name, "margin", margin) - input).clamp(min=0).masked_fill(target == 1, 0)
+    return reduced(near + far, reduction)
+
+
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -47,15 +48,34 @@ def dropout2d(
     return _drop(input, p, training, inplace, shape)
 
 
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Dropout for selu: values become selu's limit of -1.758 with probability p, instead of 0.
+
+    All are then scaled and moved such that mean 0 and variance 1 stay.
+
+    Source: Klambauer et al. 2017, "Self-Normalizing Neural Networks", arXiv:1706.02515.
+    """
+    _check("alpha_dropout", input, p, training)
+    if not training or p == 0:
+        return input
+    _check_float(input)
+    limit = -1.7580993408473766
+    scale = 0.0 if p == 1 else 1 / math.sqrt((1 - p) * (1 + p * limit**2))
+    kept = from_numpy(stream(None).random(input.shape, np.float32) >= p)
+    # What is dropped is `limit`, and the mean of all, p * limit, becomes 0.
+    dropped = scale * limit * (~kept).to(input.dtype) - scale * p * limit
+    if inplace:
+        return input.mul_(kept * scale).add_(dropped)
+    return input * (kept * scale) + dropped
+
+
 def _drop(input: Tensor, p: float, training: bool, inplace: bool, shape: tuple[int, ...]) -> Tensor:
     """Multiply by a mask of `shape`, which broadcasts to the input's."""
     if not training or p == 0:
         return input
-    if not input.is_floating_point():
-        raise RuntimeError(
-            "dropout: result type Float can't be cast to the input's type "
-            f"{TORCH_NAMES[input.dtype]}"
-        )
+    _check_float(input)
     kept = stream(None).random(shape, np.float32) >= p
     scale = 0 if p == 1 else 1 / (1 - p)
     mask = from_numpy(kept * input.dtype.type(scale))
@@ -84,6 +104,14 @@ def _check(name: str, input: Tensor, p: float, training: bool) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     check_tensor(name, "input", input)
     check_bool(name, "training", training)
+
+
+def _check_float(input: Tensor) -> None:
+    if not input.is_floating_point():
+        raise RuntimeError(
+            "dropout: result type Float can't be cast to the input's type "
+            f"{TORCH_NAMES[input.dtype]}"
+        )
 
 
 def _warn_about_shape(input: Tensor) -> None:

@@ -185,6 +185,26 @@ def binary_cross_entropy_with_logits(
     return _times_weight(name, loss, weight, reduction)
 
 
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """log(1 + e^(-target * input)) for targets 1 and -1: binary cross-entropy with other targets.
+
+    Raises: RuntimeError for a target that does not broadcast to the input.
+    """
+    name = "soft_margin_loss"
+    reduction = as_reduction(reduction, size_average, reduce)
+    check_tensor(name, "input", input)
+    check_tensor(name, "target", target)
+    check_constant(name, "target", target)
+    _check_broadcasts(name, "target", target, input)
+    return reduced(-logsigmoid(target * input), reduction)
+
+
 def kl_div(
     input: Tensor,
     target: Tensor,
