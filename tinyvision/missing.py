@@ -70,11 +70,11 @@ _NAMES = {
     """,
     "tinyvision.nn.functional": """
         adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool3d
-        affine_grid avg_pool1d avg_pool3d bilinear celu_ conv1d conv3d conv_transpose1d
-        conv_transpose3d ctc_loss dropout1d dropout3d elu_ embedding_bag
-        feature_alpha_dropout fractional_max_pool2d fractional_max_pool3d grid_sample
-        hardtanh_ leaky_relu_ linear_cross_entropy lp_pool1d lp_pool2d lp_pool3d max_pool1d
-        max_pool3d max_unpool1d max_unpool2d max_unpool3d multi_head_attention_forward
+        avg_pool1d avg_pool3d bilinear celu_ conv1d conv3d conv_transpose1d conv_transpose3d
+        ctc_loss dropout1d dropout3d elu_ embedding_bag feature_alpha_dropout
+        fractional_max_pool2d fractional_max_pool3d hardtanh_ leaky_relu_
+        linear_cross_entropy lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool3d
+        max_unpool1d max_unpool2d max_unpool3d multi_head_attention_forward
         multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss pdist relu_
         rrelu rrelu_ selu_ threshold_ triplet_margin_with_distance_loss upsample_bilinear
         upsample_nearest

@@ -40,6 +40,7 @@ from tinyvision.nn.functional.distance import (
 )
 from tinyvision.nn.functional.dropout import alpha_dropout, dropout, dropout2d, stochastic_depth
 from tinyvision.nn.functional.embedding import embedding
+from tinyvision.nn.functional.grid import affine_grid, grid_sample
 from tinyvision.nn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
