@@ -247,6 +247,8 @@ def test_inplace_twins_match_pytorch(name):
     "call",
     [
         lambda lib, x: lib.exp2(x),
+        lambda lib, x: lib.arctan(x) + x.sin().arcsin() + lib.arccos(x.cos()),
+        lambda lib, x: lib.arctan2(x, x.exp()) + x.arctan2(x * x),
         lambda lib, x: x.fmod(0.3) + lib.fmod(x, x.exp()),
         lambda lib, x: lib.fmod((x * 9).long(), 4),
         lambda lib, x: lib.fmod((x * 9).long(), 0),

@@ -32,26 +32,25 @@ def names(place: str) -> Callable[..., Any]:
 _NAMES = {
     "tinyvision": """
         acosh adaptive_avg_pool1d adaptive_max_pool1d addbmm addmv addr adjoint
-        affine_grid_generator alpha_dropout angle arccos arccosh arcsin arcsinh arctan
-        arctan2 arctanh asinh atanh avg_pool1d batch_norm bilinear
-        binary_cross_entropy_with_logits binomial bucketize cartesian_prod celu
-        channel_shuffle combinations compile complex complex128 complex64 conj conj_physical
-        constant_pad_nd conv1d conv2d conv3d conv_transpose1d conv_transpose2d
-        conv_transpose3d convolution corrcoef cosine_embedding_loss cosine_similarity cov
-        cross ctc_loss cummax cummin cumulative_trapezoid deg2rad detach diag_embed diagflat
-        dist distributed distributions dropout dsplit embedding embedding_bag erfc
-        feature_alpha_dropout feature_dropout fft fix fmax fmin from_dlpack frombuffer func
-        ger get_default_device get_device gradient gru hardshrink heaviside
-        hinge_embedding_loss histogram hsplit hub imag index_put index_reduce inference
-        inner inverse is_complex is_same_size isneginf isposinf istft jit kl_div kron
-        kthvalue layer_norm layout linalg lobpcg logaddexp2 logcumsumexp logspace lstm
-        margin_ranking_loss matrix_exp matrix_power max_pool1d max_pool2d max_pool3d mode
-        msort multiprocessing nanmean nanmedian nanquantile nansum norm_except_dim
-        pairwise_distance pdist pinverse pixel_shuffle pixel_unshuffle poisson
-        poisson_nll_loss polar positive prelu profiler put quantile rad2deg real renorm
-        rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu signbit sparse
-        special split_with_sizes spmm stft tensor_split tensordot threshold trapezoid trapz
-        triplet_margin_loss types unique_consecutive unravel_index vdot version
+        affine_grid_generator alpha_dropout angle arccosh arcsinh arctanh asinh atanh
+        avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits binomial bucketize
+        cartesian_prod celu channel_shuffle combinations compile complex complex128
+        complex64 conj conj_physical constant_pad_nd conv1d conv2d conv3d conv_transpose1d
+        conv_transpose2d conv_transpose3d convolution corrcoef cosine_embedding_loss
+        cosine_similarity cov cross ctc_loss cummax cummin cumulative_trapezoid deg2rad
+        detach diag_embed diagflat dist distributed distributions dropout dsplit embedding
+        embedding_bag erfc feature_alpha_dropout feature_dropout fft fix fmax fmin
+        from_dlpack frombuffer func ger get_default_device get_device gradient gru
+        hardshrink heaviside hinge_embedding_loss histogram hsplit hub imag index_put
+        index_reduce inference inner inverse is_complex is_same_size isneginf isposinf istft
+        jit kl_div kron kthvalue layer_norm layout linalg lobpcg logaddexp2 logcumsumexp
+        logspace lstm margin_ranking_loss matrix_exp matrix_power max_pool1d max_pool2d
+        max_pool3d mode msort multiprocessing nanmean nanmedian nanquantile nansum
+        norm_except_dim pairwise_distance pdist pinverse pixel_shuffle pixel_unshuffle
+        poisson poisson_nll_loss polar positive prelu profiler put quantile rad2deg real
+        renorm rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu signbit
+        sparse special split_with_sizes spmm stft tensor_split tensordot threshold trapezoid
+        trapz triplet_margin_loss types unique_consecutive unravel_index vdot version
         view_as_complex view_as_real vmap vsplit
     """,
     "tinyvision.nn": """
@@ -96,21 +95,21 @@ _NAMES = {
     """,
     "tinyvision.Tensor": """
         absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint angle
-        apply_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan
-        arctan2 arctan2_ arctan_ arctanh arctanh_ as_strided as_strided_ asin_ asinh asinh_
-        atan2_ atan_ atanh atanh_ baddbmm_ bfloat16 cauchy_ char conj conj_physical
-        conj_physical_ corrcoef cosh_ cov cross cummax cummin cumprod_ deg2rad deg2rad_
-        diag_embed diagflat dist divide_ dsplit erf_ erfc erfc_ fix fix_ floor_divide_ fmax
-        fmin frac_ ge_ geometric_ ger get_device greater_ greater_equal_ gt_ half hardshrink
-        histogram hsplit imag index index_put index_put_ index_reduce index_reduce_ inner
-        inverse is_complex is_same_size isneginf isposinf kron kthvalue le_ less_
-        less_equal_ log10_ log2_ log_normal_ logaddexp2 logcumsumexp logical_and_
-        logical_not_ logical_or_ logical_xor_ logit_ lt_ mH map_ matrix_exp matrix_power
-        mode msort multiply_ nan_to_num_ nanmean nanmedian nanquantile nansum ne_ negative_
-        new_empty_strided not_equal_ pinverse positive prelu put put_ quantile rad2deg
-        rad2deg_ real renorm resize resize_ resize_as resize_as_ scatter_reduce
-        scatter_reduce_ set_ share_memory_ sign_ signbit sinh_ solve split_with_sizes
-        storage subtract_ sum_to_size tan_ tensor_split to_sparse true_divide_
-        unique_consecutive untyped_storage vdot vsplit
+        apply_ arccos_ arccosh arccosh_ arcsin_ arcsinh arcsinh_ arctan2_ arctan_ arctanh
+        arctanh_ as_strided as_strided_ asin_ asinh asinh_ atan2_ atan_ atanh atanh_
+        baddbmm_ bfloat16 cauchy_ char conj conj_physical conj_physical_ corrcoef cosh_ cov
+        cross cummax cummin cumprod_ deg2rad deg2rad_ diag_embed diagflat dist divide_
+        dsplit erf_ erfc erfc_ fix fix_ floor_divide_ fmax fmin frac_ ge_ geometric_ ger
+        get_device greater_ greater_equal_ gt_ half hardshrink histogram hsplit imag index
+        index_put index_put_ index_reduce index_reduce_ inner inverse is_complex
+        is_same_size isneginf isposinf kron kthvalue le_ less_ less_equal_ log10_ log2_
+        log_normal_ logaddexp2 logcumsumexp logical_and_ logical_not_ logical_or_
+        logical_xor_ logit_ lt_ mH map_ matrix_exp matrix_power mode msort multiply_
+        nan_to_num_ nanmean nanmedian nanquantile nansum ne_ negative_ new_empty_strided
+        not_equal_ pinverse positive prelu put put_ quantile rad2deg rad2deg_ real renorm
+        resize resize_ resize_as resize_as_ scatter_reduce scatter_reduce_ set_
+        share_memory_ sign_ signbit sinh_ solve split_with_sizes storage subtract_
+        sum_to_size tan_ tensor_split to_sparse true_divide_ unique_consecutive
+        untyped_storage vdot vsplit
     """,
 }

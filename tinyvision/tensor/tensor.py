@@ -203,7 +203,7 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         wanted = dtype_for_to(args, dtype, device)
         order = check_memory_format("to", memory_format or preserve_format)
         result = self if wanted is None else self._to_dtype(wanted)
-        if order not in (preserve_format, suggested_format(result._data)):
+        if order is not preserve_format and order is not suggested_format(result._data):
             return result.clone(memory_format=order)
         return result.clone() if copy and result is self else result
 
