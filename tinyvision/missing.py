@@ -34,24 +34,24 @@ _NAMES = {
         acosh adaptive_avg_pool1d adaptive_max_pool1d addbmm addmv addr adjoint
         affine_grid_generator alpha_dropout angle arccosh arcsinh arctanh asinh atanh
         avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits binomial bucketize
-        cartesian_prod celu channel_shuffle combinations compile complex complex128
-        complex64 conj conj_physical constant_pad_nd conv1d conv2d conv3d conv_transpose1d
-        conv_transpose2d conv_transpose3d convolution corrcoef cosine_embedding_loss
-        cosine_similarity cov cross ctc_loss cummax cummin cumulative_trapezoid deg2rad
-        detach diag_embed diagflat dist distributed distributions dropout dsplit embedding
-        embedding_bag erfc feature_alpha_dropout feature_dropout fft fix fmax fmin
-        from_dlpack frombuffer func ger get_default_device get_device gradient gru
-        hardshrink heaviside hinge_embedding_loss histogram hsplit hub imag index_put
-        index_reduce inference inner inverse is_complex is_same_size isneginf isposinf istft
-        jit kl_div kron kthvalue layer_norm layout linalg lobpcg logaddexp2 logcumsumexp
-        logspace lstm margin_ranking_loss matrix_exp matrix_power max_pool1d max_pool2d
-        max_pool3d mode msort multiprocessing nanmean nanmedian nanquantile nansum
-        norm_except_dim pairwise_distance pdist pinverse pixel_shuffle pixel_unshuffle
-        poisson poisson_nll_loss polar positive prelu profiler put quantile rad2deg real
-        renorm rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted selu signbit
-        sparse special split_with_sizes spmm stft tensor_split tensordot threshold trapezoid
-        trapz triplet_margin_loss types unique_consecutive unravel_index vdot version
-        view_as_complex view_as_real vmap vsplit
+        cartesian_prod celu channel_shuffle channels_last_3d combinations compile complex
+        complex128 complex64 conj conj_physical constant_pad_nd conv1d conv2d conv3d
+        conv_transpose1d conv_transpose2d conv_transpose3d convolution corrcoef
+        cosine_embedding_loss cosine_similarity cov cross ctc_loss cummax cummin
+        cumulative_trapezoid deg2rad detach diag_embed diagflat dist distributed
+        distributions dropout dsplit embedding embedding_bag erfc feature_alpha_dropout
+        feature_dropout fft fix fmax fmin from_dlpack frombuffer func ger get_default_device
+        get_device gradient gru hardshrink heaviside hinge_embedding_loss histogram hsplit
+        hub imag index_put index_reduce inference inner inverse is_complex is_same_size
+        isneginf isposinf istft jit kl_div kron kthvalue layer_norm layout linalg lobpcg
+        logaddexp2 logcumsumexp logspace lstm margin_ranking_loss matrix_exp matrix_power
+        max_pool1d max_pool2d max_pool3d mode msort multiprocessing nanmean nanmedian
+        nanquantile nansum norm_except_dim pairwise_distance pdist pinverse pixel_shuffle
+        pixel_unshuffle poisson poisson_nll_loss polar positive prelu profiler put quantile
+        rad2deg real renorm rms_norm row_stack rrelu rsub saddmm scatter_reduce searchsorted
+        selu signbit sparse special split_with_sizes spmm stft tensor_split tensordot
+        threshold trapezoid trapz triplet_margin_loss types unique_consecutive unravel_index
+        vdot version view_as_complex view_as_real vmap vsplit
     """,
     "tinyvision.nn": """
         AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d
@@ -85,7 +85,7 @@ _NAMES = {
         ChainedScheduler CyclicLR MultiplicativeLR
     """,
     "tinyvision.nn.parallel": """
-        DistributedDataParallel data_parallel parallel_apply replicate scatter_gather
+        DistributedDataParallel data_parallel gather parallel_apply replicate scatter
     """,
     "tinyvision.nn.utils": """
         clip_grad_norm clip_grads_with_norm_ convert_parameters fuse_conv_bn_eval
