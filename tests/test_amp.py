@@ -70,6 +70,14 @@ def test_half_precision_has_names_but_no_tensors():
                 use(dtype)
 
 
+def test_half_precision_of_modules_is_refused_by_name():
+    with pytest.raises(NotImplementedError, match="float16"):
+        nn.Linear(1, 1).half()
+    with pytest.raises(NotImplementedError, match="bfloat16"):
+        nn.Linear(1, 1).bfloat16()
+    assert tv.zeros(2).dtype not in (tv.float16, tv.bfloat16) and tv.float16 != tv.float32
+
+
 def _train(lib):
     """The losses of the loop that PyTorch's recipes show, and how the scaler is left."""
     rng = np.random.default_rng(0)

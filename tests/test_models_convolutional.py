@@ -103,6 +103,22 @@ def test_keys_are_torchvisions():
     assert {"features.0.weight", "features.1.running_var", "classifier.6.bias"} <= set(keys)
 
 
+CONSTRUCTORS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+CONSTRUCTORS += ["vgg11", "vgg13", "vgg16", "vgg19", "googlenet"]
+
+
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_pretrained_weights_are_refused_by_name(name):
+    with pytest.raises(NotImplementedError, match="weights='DEFAULT' .*load_torch"):
+        getattr(models, name)(weights="DEFAULT")
+
+
+def test_no_pretrained_weights_can_be_asked_for():
+    assert models.resnet18(weights=None, num_classes=3).fc.weight.shape == (3, 512)
+    assert models.vgg11(weights=None, hidden_dim=8, pooled_size=1).classifier[0].out_features == 8
+    assert models.googlenet(weights=None, aux_logits=False).fc.out_features == 1000
+
+
 def test_googlenet_gives_three_scores_in_training_only():
     model = models.GoogLeNet(5, small_images=True)
     images = tv.randn(2, 3, 8, 8)

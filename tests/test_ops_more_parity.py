@@ -241,3 +241,67 @@ def test_inplace_twins_match_pytorch(name):
         return y
 
     _compare(call, np.abs(_normal(3, 4)) + 0.1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: lib.arctan(x) + x.sin().arcsin() + lib.arccos(x.cos()),
+        lambda lib, x: lib.arctan2(x, x.exp()) + x.arctan2(x * x),
+        lambda lib, x: lib.bitwise_and((x * 9).long(), 5),
+        lambda lib, x: lib.bitwise_or(x > 0, x < 0.5),
+        lambda lib, x: (x > 0).bitwise_xor(True),
+        lambda lib, x: lib.bitwise_not((x * 9).int()),
+        lambda lib, x: lib.bitwise_not(x),
+        lambda lib, x: lib.bitwise_and(x, 1),
+        lambda lib, x: x.index_fill(0, lib.tensor([0, -1, 0]), 5),
+        lambda lib, x: x.index_fill(-1, lib.tensor([0]), x.sum()),
+        lambda lib, x: x.long().index_fill(0, lib.tensor([0]), 5.5),
+        lambda lib, x: x.index_fill(0, lib.tensor([99]), 5),
+        lambda lib, x: x.index_fill(0, lib.tensor([[0]]), 5),
+        lambda lib, x: x.index_fill(0, lib.tensor([0.0]), 5),
+        lambda lib, x: x.index_fill(0, lib.tensor([0]), x.reshape(-1)[:1]),
+        lambda lib, x: lib.isin((x * 2).long(), lib.tensor([0, 1])),
+        lambda lib, x: lib.isin(x.detach(), 0.5, invert=True, assume_unique=True),
+        lambda lib, x: lib.isin(1, (x * 2).long()),
+        lambda lib, x: lib.isin(1, 2),
+        lambda lib, x: lib.isin([1], x.detach()),
+        lambda lib, x: lib.is_nonzero(x) + lib.ones(1) * x.ndimension(),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 2), (2, 1), (4,), (1,), ()])
+def test_other_methods_match_pytorch(call, shape):
+    _compare(call, _normal(*shape))
+
+
+MORE_TWINS = {
+    "index_fill_": [0, "index", 3.0], "squeeze_": [], "squeeze_ of one": [0], "unsqueeze_": [1],
+    "transpose_": [0, -1], "t_": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 4), (3,), (2, 1, 3)])
+@pytest.mark.parametrize("kind", ["result", "view", "leaf", "no_grad"])
+@pytest.mark.parametrize("name", MORE_TWINS)
+def test_other_inplace_twins_match_pytorch(name, kind, shape):
+    def call(lib, x):
+        arguments = [lib.tensor([0]) if a == "index" else a for a in MORE_TWINS[name]]
+        base = x if kind == "leaf" else x * 1
+        y = base[:] if kind == "view" else base.detach() if kind == "no_grad" else base
+        version = y._version if lib is torch else y._version.count
+        assert getattr(y, name.split()[0])(*arguments) is y
+        assert version < (y._version if lib is torch else y._version.count)
+        return y * 2, base * 3
+
+    _compare(call, np.abs(_normal(*shape)) + 0.1)
+
+
+def test_random_draws_stay_in_pytorchs_limits():
+    for dtype, most in [("uint8", 255), ("int8", 127), ("float32", 2**24), ("bool", 1)]:
+        draws = [lib.zeros(4000, dtype=getattr(lib, dtype)).random_() for lib in (tv, torch)]
+        assert all(0 <= d.min() and most * 0.98 <= d.max() <= most for d in draws)
+    assert set(tv.zeros(200, dtype=tv.int64).random_(-2, 2).tolist()) == {-2, -1, 0, 1}
+    assert set(tv.zeros(200).random_(3).tolist()) == {0, 1, 2}
+    assert tv.zeros(9, dtype=tv.int64).random_().max() > 2**50
+    for limits in [(2, 1), (0,), (300,), (-1, 3), (1.5,)]:
+        _compare(lambda lib, a=limits: lib.zeros(2, dtype=lib.uint8).random_(*a) * 0)

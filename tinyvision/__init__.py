@@ -87,6 +87,7 @@ from tinyvision.functions.joining import (
     einsum,
     hstack,
     is_tensor,
+    isin,
     meshgrid,
     stack,
     std_mean,

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinyvision.checks import broadcast_shape, normalize_dim
 from tinyvision.creation import tensor
 from tinyvision.dtypes import result_type
@@ -78,6 +80,20 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors below each other: vectors as rows, all others along dim 0."""
     listed = _as_tensors(tensors, "vstack")
     return cat([t.reshape(1, -1) if t.ndim < 2 else t for t in listed], dim=0)
+
+
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Tensor:
+    """Which elements are among test_elements, or with invert are not; one may be a number.
+
+    assume_unique makes no difference here; it tells PyTorch that it may go a faster way.
+    """
+    arrays: list[Any] = []
+    for value, other in ((elements, test_elements), (test_elements, elements)):
+        is_number = isinstance(value, bool | int | float) and isinstance(other, Tensor)
+        arrays.append(value if is_number else check_tensor("isin", "elements", value)._data)
+    return Tensor._from_op(np.asarray(np.isin(arrays[0], arrays[1], invert=invert)))
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:

@@ -15,7 +15,8 @@ asin, acos, atan, erf = _unary(Tensor.asin, Tensor.acos, Tensor.atan, Tensor.erf
 sinh, cosh, tanh, sigmoid = _unary(Tensor.sinh, Tensor.cosh, Tensor.tanh, Tensor.sigmoid)
 isnan, isinf, isfinite = _unary(Tensor.isnan, Tensor.isinf, Tensor.isfinite)
 relu, logical_not, clone = _unary(Tensor.relu, Tensor.logical_not, Tensor.clone)
-negative, absolute = neg, abs
+bitwise_not, is_nonzero = _unary(Tensor.bitwise_not, Tensor.is_nonzero)
+negative, absolute, arcsin, arccos, arctan = neg, abs, asin, acos, atan
 round, logit, nan_to_num = _of(Tensor.round), _of(Tensor.logit), _of(Tensor.nan_to_num)
 clamp, clamp_min, clamp_max = _of(Tensor.clamp), _of(Tensor.clamp_min), _of(Tensor.clamp_max)
 clip = clamp
@@ -27,6 +28,7 @@ pow, remainder = _arithmetic(Tensor.pow), _arithmetic(Tensor.remainder)
 floor_divide = _arithmetic(Tensor.floor_divide)
 subtract, multiply, divide, true_divide = sub, mul, div, div
 atan2, lerp = _of(Tensor.atan2), _of(Tensor.lerp)
+arctan2 = atan2
 addcmul, addcdiv = _of(Tensor.addcmul), _of(Tensor.addcdiv)
 maximum, minimum = _of(Tensor.maximum), _of(Tensor.minimum)
 eq, ne, lt, le = _of(Tensor.eq), _of(Tensor.ne), _of(Tensor.lt), _of(Tensor.le)
@@ -34,7 +36,8 @@ gt, ge, isclose = _of(Tensor.gt), _of(Tensor.ge), _of(Tensor.isclose)
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 equal, allclose = _of(Tensor.equal), _of(Tensor.allclose)
 logical_and, logical_or = _of(Tensor.logical_and), _of(Tensor.logical_or)
-logical_xor = _of(Tensor.logical_xor)
+logical_xor, bitwise_xor = _of(Tensor.logical_xor), _of(Tensor.bitwise_xor)
+bitwise_and, bitwise_or = _of(Tensor.bitwise_and), _of(Tensor.bitwise_or)
 
 # reductions and sorting
 sum, mean, prod = _of(Tensor.sum), _of(Tensor.mean), _of(Tensor.prod)
@@ -63,7 +66,8 @@ numel, is_floating_point = _of(Tensor.numel), _of(Tensor.is_floating_point)
 # indexing
 select, narrow = _of(Tensor.select), _of(Tensor.narrow)
 index_select, gather = _of(Tensor.index_select), _of(Tensor.gather)
-take_along_dim, index_add = _of(Tensor.take_along_dim), _of(Tensor.index_add)
+index_add, index_fill = _of(Tensor.index_add), _of(Tensor.index_fill)
+take_along_dim = _of(Tensor.take_along_dim)
 scatter, scatter_add = _of(Tensor.scatter), _of(Tensor.scatter_add)
 masked_fill, masked_select = _of(Tensor.masked_fill), _of(Tensor.masked_select)
 nonzero = argwhere = _of(Tensor.nonzero)

@@ -155,6 +155,14 @@ class GoogLeNet(nn.Module):
         return GoogLeNetOutputs(logits, aux2, aux1) if asks_aux else logits
 
 
-def googlenet(**options: Any) -> GoogLeNet:
+def googlenet(*, weights: None = None, **options: Any) -> GoogLeNet:
     """Options are those of GoogLeNet."""
+    _refuse(weights)
     return GoogLeNet(**options)
+
+
+def _refuse(weights: object) -> None:
+    if weights is not None:
+        raise NotImplementedError(
+            f"weights={weights!r} is not supported: nothing is downloaded; load_torch reads files"
+        )

@@ -161,24 +161,29 @@ class ResNet(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))
 
 
-def resnet18(**options: Any) -> ResNet:
-    """Options are those of ResNet, here and below."""
+def resnet18(*, weights: None = None, **options: Any) -> ResNet:
+    """Options are those of ResNet, weights can only be None, here and below."""
+    _refuse(weights)
     return ResNet(BasicBlock, (2, 2, 2, 2), **options)
 
 
-def resnet34(**options: Any) -> ResNet:
+def resnet34(*, weights: None = None, **options: Any) -> ResNet:
+    _refuse(weights)
     return ResNet(BasicBlock, (3, 4, 6, 3), **options)
 
 
-def resnet50(**options: Any) -> ResNet:
+def resnet50(*, weights: None = None, **options: Any) -> ResNet:
+    _refuse(weights)
     return ResNet(Bottleneck, (3, 4, 6, 3), **options)
 
 
-def resnet101(**options: Any) -> ResNet:
+def resnet101(*, weights: None = None, **options: Any) -> ResNet:
+    _refuse(weights)
     return ResNet(Bottleneck, (3, 4, 23, 3), **options)
 
 
-def resnet152(**options: Any) -> ResNet:
+def resnet152(*, weights: None = None, **options: Any) -> ResNet:
+    _refuse(weights)
     return ResNet(Bottleneck, (3, 8, 36, 3), **options)
 
 
@@ -196,3 +201,10 @@ def cifar_resnet(depth: int, num_classes: int = 10, **options: Any) -> ResNet:
 def resnet20(**options: Any) -> ResNet:
     """cifar_resnet of 20 layers, 270,000 parameters."""
     return cifar_resnet(20, **options)
+
+
+def _refuse(weights: object) -> None:
+    if weights is not None:
+        raise NotImplementedError(
+            f"weights={weights!r} is not supported: nothing is downloaded; load_torch reads files"
+        )

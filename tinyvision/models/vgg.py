@@ -73,21 +73,32 @@ class VGG(nn.Module):
         return self.classifier(x.flatten(1))
 
 
-def vgg11(**options: Any) -> VGG:
+def vgg11(*, weights: None = None, **options: Any) -> VGG:
     """8 convolutions and 3 linear layers; options are those of VGG."""
+    _refuse(weights)
     return VGG(CONFIGURATIONS["A"], **options)
 
 
-def vgg13(**options: Any) -> VGG:
+def vgg13(*, weights: None = None, **options: Any) -> VGG:
     """10 convolutions and 3 linear layers; options are those of VGG."""
+    _refuse(weights)
     return VGG(CONFIGURATIONS["B"], **options)
 
 
-def vgg16(**options: Any) -> VGG:
+def vgg16(*, weights: None = None, **options: Any) -> VGG:
     """13 convolutions and 3 linear layers; options are those of VGG."""
+    _refuse(weights)
     return VGG(CONFIGURATIONS["D"], **options)
 
 
-def vgg19(**options: Any) -> VGG:
+def vgg19(*, weights: None = None, **options: Any) -> VGG:
     """16 convolutions and 3 linear layers; options are those of VGG."""
+    _refuse(weights)
     return VGG(CONFIGURATIONS["E"], **options)
+
+
+def _refuse(weights: object) -> None:
+    if weights is not None:
+        raise NotImplementedError(
+            f"weights={weights!r} is not supported: nothing is downloaded; load_torch reads files"
+        )

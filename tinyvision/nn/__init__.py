@@ -26,8 +26,10 @@ from tinyvision.nn.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
+    Softsign,
     Tanh,
 )
 from tinyvision.nn.attention import MultiheadAttention
@@ -55,18 +57,34 @@ from tinyvision.nn.loss import (
 )
 from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
-from tinyvision.nn.padding import ConstantPad2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
+from tinyvision.nn.padding import (
+    CircularPad2d,
+    ConstantPad2d,
+    ReflectionPad2d,
+    ReplicationPad2d,
+    ZeroPad2d,
+)
 from tinyvision.nn.parallel import DataParallel
 from tinyvision.nn.parameter import Parameter
 from tinyvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from tinyvision.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from tinyvision.nn.transformer import (
+    Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from tinyvision.nn.vision import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
+from tinyvision.nn.vision import (
+    ChannelShuffle,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 
 if not TYPE_CHECKING:
     __getattr__ = missing.names("tinyvision.nn")

@@ -203,6 +203,13 @@ class Softplus(Module):
         return F.softplus(input, self.beta, self.threshold)
 
 
+class Softsign(Module):
+    """x / (1 + |x|)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softsign(input)
+
+
 class _AlongDim(Module):
     """What the softmax family has in common: the dim along which they normalise."""
 
@@ -232,3 +239,15 @@ class LogSoftmax(_AlongDim):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim, _stacklevel=_USER)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of each pixel, of images (N, C, H, W) or (C, H, W).
+
+    Raises: ValueError for other dims.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+        return F.softmax(input, -3)

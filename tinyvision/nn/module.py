@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinyvision.dtypes import float32, float64
+from tinyvision.dtypes import Half, float32, float64
 from tinyvision.hooks import RemovableHandle
 from tinyvision.nn.backward_hooks import WatchedCall
 from tinyvision.nn.state_dict import _IncompatibleKeys, collect_state, load_state
@@ -201,6 +201,14 @@ class Module(ModuleTree):
     def double(self) -> Self:
         """Convert floating-point parameters and buffers to float64."""
         return self._convert(float64)
+
+    def half(self) -> Self:
+        """Raises NotImplementedError: no tensor has half precision."""
+        return self.to(Half.float16)
+
+    def bfloat16(self) -> Self:
+        """Raises NotImplementedError: no tensor has half precision."""
+        return self.to(Half.bfloat16)
 
     def cpu(self) -> Self:
         """Self, which is already there."""

@@ -63,3 +63,9 @@ class ReplicationPad2d(_Pad2d):
     """A border that repeats the edge of the image."""
 
     mode = "replicate"
+
+
+class CircularPad2d(_Pad2d):
+    """A border with which the image goes on at its other side."""
+
+    mode = "circular"

@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 import tinyvision.nn.functional as F
+from tinyvision.creation import full
 from tinyvision.nn.attention import MultiheadAttention
 from tinyvision.nn.container import ModuleList
 from tinyvision.nn.dropout import Dropout
+from tinyvision.nn.init import xavier_uniform_
 from tinyvision.nn.linear import Linear
 from tinyvision.nn.module import Module
 from tinyvision.nn.normalization import LayerNorm
@@ -195,6 +197,83 @@ class TransformerDecoder(Module):
         for layer in self.layers:
             tgt = layer(tgt, memory, *masks, causal, memory_is_causal)
         return tgt if self.norm is None else self.norm(tgt)
+
+
+class Transformer(Module):
+    """A Transformer: an encoder of src, and a decoder of tgt that looks at what it made.
+
+    Both end with a LayerNorm; custom_encoder and custom_decoder take their place.
+
+    Shapes: src (S, N, d_model), tgt and output (T, N, d_model); with batch_first N comes first.
+    Raises: RuntimeError for sizes that do not fit together.
+    """
+
+    def __init__(
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        custom_encoder: Module | None = None,
+        custom_decoder: Module | None = None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        sizes = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps)
+        options = (*sizes, batch_first, norm_first, bias, device, dtype)
+        if custom_encoder is None:
+            norm = LayerNorm(d_model, layer_norm_eps, True, bias, device, dtype)
+            layer = TransformerEncoderLayer(*options)
+            custom_encoder = TransformerEncoder(layer, num_encoder_layers, norm)
+        if custom_decoder is None:
+            norm = LayerNorm(d_model, layer_norm_eps, True, bias, device, dtype)
+            custom_decoder = TransformerDecoder(
+                TransformerDecoderLayer(*options), num_decoder_layers, norm
+            )
+        self.encoder = custom_encoder
+        self.decoder = custom_decoder
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                xavier_uniform_(parameter)
+        self.d_model = d_model
+        self.nhead = nhead
+        self.batch_first = batch_first
+
+    def forward(
+        self,
+        src: Tensor,
+        tgt: Tensor,
+        src_mask: Tensor | None = None,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        batch = 0 if self.batch_first else 1
+        if src.ndim == 3 and src.shape[batch] != tgt.shape[batch]:
+            raise RuntimeError("the batch number of src and tgt must be equal")
+        if not src.shape[-1] == tgt.shape[-1] == self.d_model:
+            raise RuntimeError("the feature number of src and tgt must be equal to d_model")
+        memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
+        masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
+        return self.decoder(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
+        """A mask (sz, sz) that hides what comes later: -inf above the diagonal, else 0."""
+        return full((sz, sz), -math.inf, dtype=dtype, device=device).triu(1)
 
 
 def _attend(

@@ -1,4 +1,4 @@
-"""Upsample, Unfold and Fold, PixelShuffle."""
+"""Upsample, Unfold and Fold, PixelShuffle and ChannelShuffle."""
 
 from __future__ import annotations
 
@@ -41,6 +41,24 @@ class Upsample(Module):
     def extra_repr(self) -> str:
         given = "size" if self.scale_factor is None else "scale_factor"
         return f"{given}={getattr(self, given)!r}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """Upsample with mode "nearest", of images (N, C, H, W)."""
+
+    def __init__(
+        self, size: Size | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Upsample with mode "bilinear" and align_corners, of images (N, C, H, W)."""
+
+    def __init__(
+        self, size: Size | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
 
 
 class _Windows(Module):
@@ -115,3 +133,16 @@ class PixelUnshuffle(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.pixel_unshuffle(input, self.downscale_factor)
+
+
+class ChannelShuffle(Module):
+    """Channels of several groups mixed, see F.channel_shuffle."""
+
+    _shown = ("groups",)
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)

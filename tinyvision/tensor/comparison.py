@@ -127,6 +127,23 @@ class Comparison(TensorBase):
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
+    def bitwise_not(self) -> Self:
+        """All bits inverted; of bools, not self."""
+        require_kind("bitwise_not", self._data.dtype, "biu")
+        return ~self
+
+    def bitwise_and(self, other: Any) -> Self:
+        """self & other: the bits that are in both."""
+        return check_number("bitwise_and", other, self._bitwise(other, np.bitwise_and))
+
+    def bitwise_or(self, other: Any) -> Self:
+        """self | other: the bits that are in one or both."""
+        return check_number("bitwise_or", other, self._bitwise(other, np.bitwise_or))
+
+    def bitwise_xor(self, other: Any) -> Self:
+        """self ^ other: the bits that are in just one."""
+        return check_number("bitwise_xor", other, self._bitwise(other, np.bitwise_xor))
+
     def logical_not(self) -> Self:
         """Where values are zero."""
         return self._plain(np.logical_not(self._data))

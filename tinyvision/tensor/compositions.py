@@ -27,6 +27,8 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
 
     absolute = Pointwise.abs
     negative = Pointwise.neg
+    arccos, arcsin, arctan = Pointwise.acos, Pointwise.asin, Pointwise.atan
+    arctan2 = Arithmetic.atan2
     multiply = Arithmetic.mul
     subtract = Arithmetic.sub
     divide = true_divide = Arithmetic.div

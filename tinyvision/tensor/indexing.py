@@ -202,6 +202,18 @@ class Indexing(TensorBase):
         result = AddItem.apply(target, values, index=_slices_at(index, dim))
         return _in_shape(result, self._data.shape)
 
+    def index_fill(self, dim: int, index: Self, value: Any) -> Self:
+        """A copy with value, as in masked_fill, in the slices along dim that index names."""
+        dim = normalize_dim(dim, self._data.ndim, "index_fill")
+        if check_tensor("index_fill", "index", index)._data.dtype != int64:
+            raise IndexError("index_fill(): Expected dtype int64 for index.")
+        if index._data.ndim > 1:
+            raise RuntimeError("index_fill(): Index has to be a vector/scalar")
+        marked = np.zeros(_at_least_1d(self)._data.shape[dim], bool)
+        marked[index._data] = True  # or an IndexError
+        shape = (-1, *[1] * (self._data.ndim - dim - 1)) if self._data.ndim else ()
+        return self.masked_fill(self._plain(marked.reshape(shape)), value)
+
     # ---------------------------------------------------------------- by mask
 
     def masked_fill(self, mask: Self, value: Any) -> Self:

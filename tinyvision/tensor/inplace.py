@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.checks import expand_shape
+from tinyvision.checks import as_int, expand_shape
 from tinyvision.dtypes import TORCH_NAMES, can_cast, require_kind
 from tinyvision.engine.modes import modes
 from tinyvision.ops.indexing import SetItem, assign_item, convert_index
@@ -30,6 +30,20 @@ def _variant(method: Callable) -> Callable:
     def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self._in_place(lambda x: method(x, *args, **kwargs), *args, *kwargs.values())
 
+    return _named_after(method, in_place)
+
+
+def _view_variant(method: Callable) -> Callable:
+    """The method, one that returns a view, such that self becomes the view."""
+
+    @functools.wraps(method)
+    def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._become_view(lambda x: method(x, *args, **kwargs))
+
+    return _named_after(method, in_place)
+
+
+def _named_after(method: Callable, in_place: Callable) -> Callable:
     name = method.__name__
     if name.startswith("__"):  # an operator: __add__ becomes __iadd__
         in_place.__name__ = f"__i{name[2:]}"
@@ -68,6 +82,16 @@ class InPlace(TensorBase):
             base, before = self._base, self._base._with_history(self._base._data)
             base._adopt_history(CopySlices.apply(before, result, view=self._data))
             self._follow_base()
+        return self
+
+    def _become_view(self, view: Callable[[Any], Any]) -> Self:
+        """self <- view(self): the memory stays as it is, shape and strides change."""
+        self._check_writable(recorded=modes.grad and self._needs_grad())
+        result = view(self._with_history(self._data))
+        self._data = result._data
+        self._bump_version()
+        if result.grad_fn is not None:
+            self._adopt_history(result)
         return self
 
     def _check_writable(self, recorded: bool) -> None:
@@ -133,8 +157,12 @@ class InPlace(TensorBase):
     sin_, cos_, tanh_ = _variants(Out.sin, Out.cos, Out.tanh)
     addmm_, addcmul_, addcdiv_ = _variants(Out.addmm, Out.addcmul, Out.addcdiv)
     tril_, triu_, cumsum_ = _variants(Out.tril, Out.triu, Out.cumsum)
-    masked_fill_, index_add_ = _variants(Out.masked_fill, Out.index_add)
+    index_add_, index_fill_, masked_fill_ = _variants(
+        Out.index_add, Out.index_fill, Out.masked_fill
+    )
     scatter_, scatter_add_ = _variants(Out.scatter, Out.scatter_add)
+    squeeze_, unsqueeze_ = _view_variant(Out.squeeze), _view_variant(Out.unsqueeze)
+    transpose_, t_ = _view_variant(Out.transpose), _view_variant(Out.t)
 
     # ---------------------------------------------------------------- new values
 
@@ -193,6 +221,32 @@ class InPlace(TensorBase):
         if not 0 <= p <= 1:
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
         return self.copy_(self._plain(stream(generator).random(self._data.shape) < p))
+
+    def random_(self, *limits: int, generator: Generator | None = None) -> Self:
+        """Draw integers: random_(to) from 0 to to - 1, random_(from, to) from `from` on.
+
+        Without limits, from 0 to the largest up to which the dtype has all integers.
+
+        Raises: RuntimeError for limits that are none, or beyond the dtype.
+        """
+        least, most = _integers_in(self._data.dtype)
+        low, high = (0, *(as_int(n, "random_", "a limit") for n in limits or (most + 1,)))[-2:]
+        if low >= high:
+            raise RuntimeError(
+                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+            )
+        if self._data.dtype.kind != "f" and not least <= low < high <= most + 1:
+            raise RuntimeError(f"random_: from or to - 1 is out of bounds for {self._data.dtype}")
+        draws = stream(generator).integers(low, high, self._data.shape)
+        return self.copy_(self._plain(draws))
+
+
+def _integers_in(dtype: np.dtype) -> tuple[int, int]:
+    """The range in which a dtype has all integers."""
+    if dtype.kind == "f":
+        most = 2 ** (np.finfo(dtype).nmant + 1)
+        return -most, most
+    return (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
 def _requires_grad(operand: Any) -> bool:

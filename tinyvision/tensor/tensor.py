@@ -112,6 +112,8 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
         """The number of dims."""
         return self._data.ndim
 
+    ndimension = dim
+
     def numel(self) -> int:
         """The number of elements."""
         return self._data.size
@@ -293,6 +295,10 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
             count = "more than one value" if self._data.size else "no values"
             raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
         return self._data.item() != 0
+
+    def is_nonzero(self) -> Any:
+        """Whether the one element is not zero: bool(self)."""
+        return self.__bool__()
 
     def __float__(self) -> Any:
         return self._as_python().__float__()

@@ -7,6 +7,7 @@ from tinyvision.nn.functional.activation import (
     elu,
     gelu,
     glu,
+    gumbel_softmax,
     hardsigmoid,
     hardswish,
     hardtanh,
@@ -23,6 +24,7 @@ from tinyvision.nn.functional.activation import (
     softmax,
     softmin,
     softplus,
+    softsign,
     tanh,
 )
 from tinyvision.nn.functional.attention import scaled_dot_product_attention
@@ -36,6 +38,7 @@ from tinyvision.nn.functional.distance import (
 )
 from tinyvision.nn.functional.dropout import dropout, dropout2d, stochastic_depth
 from tinyvision.nn.functional.embedding import embedding, one_hot
+from tinyvision.nn.functional.grid import affine_grid, grid_sample
 from tinyvision.nn.functional.linear import linear
 from tinyvision.nn.functional.loss import cross_entropy, nll_loss
 from tinyvision.nn.functional.normalization import (
@@ -64,6 +67,7 @@ from tinyvision.nn.functional.regression import (
     smooth_l1_loss,
 )
 from tinyvision.nn.functional.vision import (
+    channel_shuffle,
     fold,
     interpolate,
     pixel_shuffle,

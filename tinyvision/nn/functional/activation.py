@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinyvision import kernels
+from tinyvision.creation import from_numpy, zeros_like
+from tinyvision.dtypes import require_kind
 from tinyvision.nn.functional.arguments import (
     as_number,
     check_float,
@@ -20,6 +22,7 @@ from tinyvision.nn.functional.arguments import (
     check_tensors,
 )
 from tinyvision.ops.elementwise import SIGMOID, Rule, Unary
+from tinyvision.random import stream
 from tinyvision.tensor import Tensor
 
 
@@ -301,6 +304,13 @@ _LOG_SIGMOID = Rule(
 )
 
 
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    check_tensors("softsign", input=input)
+    require_kind("softsign", input.dtype, "iuf")
+    return input / (input.abs() + 1)
+
+
 def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
@@ -329,6 +339,30 @@ def log_softmax(
     """
     check_tensors("log_softmax", input=input)
     return input.log_softmax(_choose_dim("log_softmax", input, dim, _stacklevel), dtype)
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A draw of a class with the probabilities softmax(logits), such that gradients flow through.
+
+    softmax((logits + noise) / tau) along dim, whose largest value is at the class drawn; the
+    smaller tau, the closer it is to one-hot. hard: one-hot, with the gradient of what is not.
+    eps has no effect, as in PyTorch. Raises: RuntimeError for integers.
+
+    Source: Jang, Gu and Poole 2016, arXiv:1611.01144.
+    """
+    check_tensors("gumbel_softmax", logits=logits)
+    if not logits.is_floating_point():
+        raise RuntimeError(f"gumbel_softmax: expected floating-point logits, got {logits.dtype}")
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = stream(None).gumbel(size=logits.shape)
+    soft = ((logits + from_numpy(np.asarray(noise, logits.dtype))) / tau).softmax(dim)
+    if not hard:
+        return soft
+    one_hot = zeros_like(logits).scatter(dim, soft.argmax(dim, keepdim=True), 1.0)
+    return one_hot - soft.detach() + soft
 
 
 def _choose_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:

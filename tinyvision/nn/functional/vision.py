@@ -233,6 +233,31 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return x.reshape(*lead, C * r**2, H // r, W // r)
 
 
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Channels dealt out anew: the first of each group, then the second of each, and so on.
+
+    Shapes: input and output (N, C, H, W), or other dims after C.
+    Raises: RuntimeError if groups does not divide the channels.
+
+    Source: Zhang et al. 2017, "ShuffleNet", arXiv:1707.01083.
+    """
+    check_tensors("channel_shuffle", input=input)
+    if input.ndim < 3:
+        raise RuntimeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {input.shape}"
+        )
+    if as_int(groups, "channel_shuffle", "groups") < 1:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive, not {groups}")
+    if input.shape[1] % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {input.shape[1]} channels and "
+            f"{groups} groups."
+        )
+    # (N, C, ...) -> (N, groups, C / groups, ...) -> (N, C / groups, groups, ...) -> (N, C, ...)
+    grouped = input.unflatten(1, (groups, input.shape[1] // groups))
+    return grouped.transpose(1, 2).flatten(1, 2)
+
+
 def _shuffle_factor(name: str, argument: str, input: Tensor, factor: int) -> int:
     check_tensors(name, input=input)
     if input.ndim < 3:
