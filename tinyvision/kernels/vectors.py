@@ -71,6 +71,13 @@ def element_pointer(context, builder, array_type, array, offset):
     return builder.gep(data, [offset], source_etype=element)
 
 
+def table_entry(context, builder, table_type, table, index):
+    """table[index] of an int64 array; an even table may be given as its step, a number."""
+    if isinstance(table_type, types.Integer):
+        return builder.mul(table, index)
+    return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
+
+
 def load_vector(builder, element, pointer, vector=None):
     vector = vector or llvm_vector(element)
     pointer = builder.bitcast(pointer, vector.as_pointer())
