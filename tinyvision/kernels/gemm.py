@@ -255,8 +255,10 @@ def _multiply(chunk, A, B, C, bias, row_sums, starts, numbers):
         for s in range(0, steps, BLOCK_STEPS):
             s_count = min(BLOCK_STEPS, steps - s)
             a, b = starts[0, n] + s * a_step, starts[1, n] + s * b_step + q * b_column
+            right, b_row, b_panel = B, b_step, width
             if not in_place:
                 _copy_panels(panels, B, b, b_step, b_column, s_count, q_count)
+                right, b, b_row, b_panel = panels, 0, width, s_count * width
             if row_sums.size > 0 and q == 0:
                 _add_row_sums(row_sums[first_row:last_row], totals, A, a + first_row, a_step,
                               last_row - first_row, s_count)  # fmt: skip
@@ -264,14 +266,9 @@ def _multiply(chunk, A, B, C, bias, row_sums, starts, numbers):
                 r_count, c = min(SLAB_ROWS, last_row - r), (n * rows + r) * columns + q
                 if s == 0 and adding:
                     _begin(C, c, columns, bias, q, r_count, q_count)
-                if in_place:
-                    _multiply_slab(C, c, columns, A, a + r * a_row, a_row, a_step, B, b, b_step,
-                                   width, scratch, s_count, r_count, q_count,
-                                   s > 0 or adding)  # fmt: skip
-                else:
-                    _multiply_slab(C, c, columns, A, a + r * a_row, a_row, a_step, panels, 0, width,
-                                   s_count * width, scratch, s_count, r_count, q_count,
-                                   s > 0 or adding)  # fmt: skip
+                _multiply_slab(C, c, columns, A, a + r * a_row, a_row, a_step, right, b, b_row,
+                               b_panel, scratch, s_count, r_count, q_count,
+                               s > 0 or adding)  # fmt: skip
         first += -(-(last_row - first_row) // SLAB_ROWS)
 
 
@@ -300,11 +297,8 @@ def _dot(chunk, A, B, C, bias, starts, numbers):
     items = starts.shape[1] * blocks * slabs
     first, last = begin(chunk, items)
     for item in range(first, last):
-        n, q, r = (
-            item // slabs // blocks,
-            item // slabs % blocks * DOT_COLUMNS,
-            item % slabs * DOT_ROWS,
-        )
+        block, n = item // slabs % blocks, item // slabs // blocks
+        q, r = block * DOT_COLUMNS, item % slabs * DOT_ROWS
         r_count, q_count = min(DOT_ROWS, rows - r), min(DOT_COLUMNS, columns - q)
         a, b = starts[0, n] + r * a_row, starts[1, n] + q * b_column
         c = (n * rows + r) * columns + q

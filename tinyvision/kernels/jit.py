@@ -171,14 +171,19 @@ class _Memory:
 
 
 def strided(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The memory of an array as a 1-d array for kernels, and how far apart neighbours are in it.
+    """The memory of an array, of two dims or more, as a 1-d array for kernels, and its strides.
 
-    Along dims of size 1 that is 0. The array is copied only if it lies backwards or misaligned.
+    These are counted in elements, and 0 along dims of size 1, which may be broadcast. The array is
+    copied only if it lies backwards or misaligned.
     """
     size, shape = array.itemsize, array.shape
-    strides = tuple([s // size if n > 1 else 0 for n, s in zip(shape, array.strides, strict=True)])
+    strides = tuple([s // size for s in array.strides])
+    if 1 in shape:
+        strides = tuple([s if n > 1 else 0 for n, s in zip(shape, strides, strict=True)])
     if array.flags.carray:
         return array.reshape(-1), strides
+    if (transposed := array.swapaxes(-1, -2)).flags.carray:
+        return transposed.reshape(-1), strides
     if not array.flags.aligned or min(strides) < 0:
         return strided(np.array(array, order="C"))
     count = array.size and 1 + sum([(n - 1) * s for n, s in zip(shape, strides, strict=True)])

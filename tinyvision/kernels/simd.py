@@ -309,8 +309,9 @@ def sum_run(array, start, count):
     lanes, sums = lanes_of(array), splat(array.dtype.type(0))
     for i in range(start, start + count - lanes + 1, lanes):
         sums = add(sums, load(array, i))
-    rest = load_first(array, start + count // lanes * lanes, count % lanes)
-    return total(add(sums, rest))
+    if count % lanes > 0:
+        sums = add(sums, load_first(array, start + count // lanes * lanes, count % lanes))
+    return total(sums)
 
 
 @jit_inline
@@ -321,9 +322,11 @@ def sums_about(array, start, count, centre):
     for i in range(start, start + count - lanes + 1, lanes):
         difference = sub(load(array, i), centres)
         sums, squares = add(sums, difference), fma(difference, difference, squares)
-    rest = load_between(array, start + count // lanes * lanes, 0, count % lanes, centres)
-    difference = sub(rest, centres)
-    return total(add(sums, difference)), total(fma(difference, difference, squares))
+    if count % lanes > 0:
+        rest = load_between(array, start + count // lanes * lanes, 0, count % lanes, centres)
+        difference = sub(rest, centres)
+        sums, squares = add(sums, difference), fma(difference, difference, squares)
+    return total(sums), total(squares)
 
 
 @jit_inline

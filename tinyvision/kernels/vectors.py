@@ -2,7 +2,7 @@
 
 LLVM is the compiler behind Numba. Its code is built by calls such as builder.fadd(x, y), which
 appends an addition and returns its result's name; a "builder" knows where code is being added.
-What kernels may use of all this is the vocabulary in simd.py.
+What kernels may use of all this are the operations in simd.py.
 """
 
 import llvmlite.binding as llvm
