@@ -45,9 +45,17 @@ CASES = [
     _lanes(4, 3, 40, 31, 15, (1, 2), (3, 3), (0, 1)),
     _lanes(6, 2, 1, 130, 31, (1, 3), (1, 2), (0, 1)),
     _lanes(90, 4, 7, 2, 128, (3, 2), (2, 2), (1, 0)),
+    # Several images at a time, the last ones fewer; with padding and without.
+    _lanes(67, 6, 9, 11, 46, (3, 3), (1, 2), (1, 1)),
+    _lanes(65, 2, 4, 11, 70, (2, 2), (2, 2)),
     # Stride 1, but long sums: more than are made at a time; more outputs than in a band.
-    _lanes(2, 150, 12, 13, 16, (1, 1), (1, 1)),
+    _lanes(2, 260, 12, 13, 16, (1, 1), (1, 1)),
     _lanes(1, 6, 14, 140, 16, (5, 5), (1, 1)),
+    # These make d_input here, too: odd sizes; gaps that no tap reaches; more rows than in a band.
+    _lanes(7, 30, 15, 13, 40, (4, 4), (2, 2), (1, 1)),
+    _lanes(3, 16, 19, 23, 70, (3, 3), (1, 2), (2, 0), (2, 3)),
+    _lanes(4, 14, 20, 19, 150, (2, 2), (3, 3), (0, 1)),
+    _lanes(2, 100, 4, 70, 66, (1, 3), (1, 2), (0, 4)),
     # Planes of less than a vector, of whole vectors, of four and some more; rows longer and shorter
     # than a vector; taps in threes and not; filters larger than the image; padding all around.
     _depthwise(128, 6, 8, 8, (3, 3), (1, 1), (1, 1)),
@@ -101,7 +109,18 @@ def test_special_ways_give_equal_bits_for_any_division_of_the_work(case, monkeyp
         monkeypatch.setattr(case.module, "count_chunks", count)
         digests.add(b"".join([result.tobytes() for result in _results(case, np.float32)]))
     assert len(digests) == 1
-    assert len(calls) >= 8  # that is the module in which they are computed
+    shape, parts = case.shape(), 3  # output, d_input, d_weight
+    if case.module is conv_lanes:
+        chosen = conv_lanes.suits_grad_weight(shape), conv_lanes.suits_grad_input(shape)
+        parts = conv_lanes.suits(shape) + sum(chosen)
+    assert len(calls) == 4 * parts > 0  # that is the module in which they are computed
+
+
+def test_cases_have_their_output_made_in_lanes_and_some_their_gradients():
+    shapes = [case.shape() for case in CASES if case.module is conv_lanes]
+    assert all(map(conv_lanes.suits, shapes))
+    for suits in (conv_lanes.suits_grad_weight, conv_lanes.suits_grad_input):
+        assert 4 <= sum(map(suits, shapes)) < len(shapes)
 
 
 @pytest.mark.parametrize("case", PLAIN)

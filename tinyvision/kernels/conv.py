@@ -100,9 +100,9 @@ def conv2d_backward_reference(
 # channels stay in 16 registers: `multiply_rows` in microkernel.py. Then they go, with the bias, to
 # the output. Nothing else is written: no "im2col" matrix of kH * kW times the input.
 #
-# Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py. So do strides
-# with many output channels: conv_lanes.py, and filters of one channel each: conv_depthwise.py. A
-# window that covers the whole image makes a linear layer.
+# Other ways. 3 x 3 filters on many channels need fewer multiplications: winograd.py. With strides,
+# vectors hold channels instead of pixels: conv_lanes.py. If each channel has a filter of its own,
+# nothing is copied: conv_depthwise.py. A window that covers the whole image makes a linear layer.
 #
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
@@ -187,6 +187,8 @@ def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np
         return np.zeros((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     if conv_depthwise.suits(shape):
         return conv_depthwise.grad_input(grad_output, weight, shape)
+    if conv_lanes.suits_grad_input(shape):
+        return conv_lanes.grad_input(grad_output, weight, shape)
     grad_input = memory.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     no_bias = np.zeros(shape.C_in, weight.dtype)
     _correlate(grad_output, weight, no_bias, grad_input, grad_input_plan(shape))
@@ -200,7 +202,7 @@ def _grad_weight_and_bias(
         return winograd_grad_weight(grad_output, input, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros(weight.shape, weight.dtype), grad_output.sum(axis=(0, 2, 3))
-    if conv_lanes.suits(shape):
+    if conv_lanes.suits_grad_weight(shape):
         return conv_lanes.grad_weight(grad_output, input, shape)
     if conv_depthwise.suits(shape):
         return conv_depthwise.grad_weight(grad_output, input, shape)

@@ -134,7 +134,7 @@ def _axis(size: int, kernel: int, stride: int, padding: int, dilation: int) -> _
     return _Axis(phases, shifts, q_ranges)
 
 
-def _axes(shape: Shape) -> tuple[_Axis, _Axis]:
+def axes_of(shape: Shape) -> tuple[_Axis, _Axis]:
     (sh, sw), (ph, pw), (dh, dw) = shape.stride, shape.padding, shape.dilation
     return _axis(shape.H, shape.kH, sh, ph, dh), _axis(shape.W, shape.kW, sw, pw, dw)
 
@@ -170,7 +170,7 @@ def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
 
     Sums over the pixels, as of grad_weight, have no use for wide planes.
     """
-    rows, columns = _axes(shape)
+    rows, columns = axes_of(shape)
     row_phases, plane_of_row = np.unique(rows.phases, return_inverse=True)
     C, rows_out = shape.C_in // shape.groups, shape.C_out // shape.groups
     wide = allow_wide and _are_wide(shape, C, rows_out, shape.W_out)
@@ -205,7 +205,7 @@ def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
 @lru_cache(maxsize=256)
 def grad_input_plan(shape: Shape) -> Plan:
     """grad_input from grad_output: the column shifts are planes; phases are the target's."""
-    rows, columns = _axes(shape)
+    rows, columns = axes_of(shape)
     q_rows = min(q for q, _ in rows.q_ranges), max(q for _, q in rows.q_ranges)
     q_columns = min(q for q, _ in columns.q_ranges), max(q for _, q in columns.q_ranges)
     width, down = q_columns[1] - q_columns[0], int(rows.shifts.max())
