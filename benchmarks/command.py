@@ -40,7 +40,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
     """How long to measure, by the options."""
     if args.smoke:
         return Plan(rounds=2, budget=0.1, at_least=1, block=0.002, pause=0.001)
-    return Plan(rounds=4, budget=0.3) if args.quick else Plan()
+    return Plan(rounds=3, budget=0.2, at_least=1) if args.quick else Plan()
 
 
 def selected(rows: Iterable[Any], args: argparse.Namespace) -> list[Any]:

@@ -66,8 +66,8 @@ def test_matmul_of_read_only_and_misaligned_arrays():
 def test_matmul_gives_equal_bits_for_any_division_of_the_work(shapes, monkeypatch):
     rng, digests = np.random.default_rng(0), set()
     A, B = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
-    for shares in (1, 2, 3, 7, 100):
-        monkeypatch.setattr(gemm, "count_shares", lambda items, _, n=shares: min(n, items))
+    for chunks in (1, 2, 3, 7, 100):
+        monkeypatch.setattr(gemm, "count_chunks", lambda items, _, n=chunks: min(n, items))
         digests.add(gemm.matmul(A, B).tobytes())
     assert len(digests) == 1
 

@@ -84,8 +84,8 @@ def test_linear_backward_computes_what_is_needed_from_what_that_needs(backward):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_linear_gives_equal_bits_for_any_division_of_the_work(shape, monkeypatch):
     arguments, digests = _arguments(shape, np.float32), set()
-    for shares in (1, 2, 3, 5, 100):
-        monkeypatch.setattr(gemm, "count_shares", lambda items, _, n=shares: min(n, items))
+    for chunks in (1, 2, 3, 5, 100):
+        monkeypatch.setattr(gemm, "count_chunks", lambda items, _, n=chunks: min(n, items))
         digests.add(b"".join([result.tobytes() for result in _results(*arguments)]))
     assert len(digests) == 1
 

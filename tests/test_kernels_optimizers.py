@@ -70,10 +70,10 @@ def test_step_of_several_dtypes_and_layouts(name):
 def test_step_gives_equal_bits_for_any_division_of_the_work(name, monkeypatch):
     step, _, more, count = STEPS[name]
     digests = set()
-    for shares in (1, 2, 3, 7):
+    for chunks in (1, 2, 3, 7):
         rng = np.random.default_rng(0)
         lists = _lists(rng, [(1000,), (3,), (517,), (2000,)], np.float32, 2 + more)
-        monkeypatch.setattr(optimizers, "count_shares", lambda items, _, n=shares: n)
+        monkeypatch.setattr(optimizers, "count_chunks", lambda items, _, n=chunks: n)
         step(*lists, rng.random((4, count)))
         digests.add(b"".join([array.tobytes() for arrays in lists for array in arrays]))
     assert len(digests) == 1

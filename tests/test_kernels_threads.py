@@ -22,22 +22,22 @@ def four_threads():
 
 
 @jit
-def _count(share, counts):
-    first, last = begin(share, counts.size)
+def _count(chunk, counts):
+    first, last = begin(chunk, counts.size)
     for i in range(first, last):
         counts[i] += 1
 
 
-@pytest.mark.parametrize("shares", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("chunks", [1, 2, 3, 4, 9])
 @pytest.mark.parametrize("items", [0, 1, 3, 1000])
-def test_launch_does_each_item_once(shares, items):
+def test_launch_does_each_item_once(chunks, items):
     counts = np.zeros(items, np.int64)
     for _ in range(50):
-        threads.launch(_count, shares, counts)
+        threads.launch(_count, chunks, counts)
     assert (counts == 50).all()
 
 
-def test_launch_works_after_the_helpers_fell_asleep():
+def test_launch_works_after_the_workers_fell_asleep():
     counts = np.zeros(1000, np.int64)
     for pause in (0, 0.02, 0.0003, 0.02, 0.0):
         time.sleep(pause)
@@ -48,8 +48,8 @@ def test_launch_works_after_the_helpers_fell_asleep():
 def test_launch_uses_several_threads_at_once():
     barrier, names = threading.Barrier(3, timeout=60), set()
 
-    def work(share):
-        barrier.wait()  # passes when all three shares are being worked on
+    def work(chunk):
+        barrier.wait()  # passes when all three chunks are being worked on
         names.add(threading.current_thread().name)
 
     threads.launch(work, 3)
@@ -57,12 +57,12 @@ def test_launch_uses_several_threads_at_once():
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_launch_raises_what_a_share_raises_and_goes_on(failing):
-    def work(share):
-        if share[0] == failing:
-            raise MemoryError(f"share {failing}")
+def test_launch_raises_what_a_chunk_raises_and_goes_on(failing):
+    def work(chunk):
+        if chunk[0] == failing:
+            raise MemoryError(f"chunk {failing}")
 
-    with pytest.raises(MemoryError, match=f"share {failing}"):
+    with pytest.raises(MemoryError, match=f"chunk {failing}"):
         threads.launch(work, 3)
     counts = np.zeros(1000, np.int64)
     threads.launch(_count, 3, counts)
@@ -72,7 +72,7 @@ def test_launch_raises_what_a_share_raises_and_goes_on(failing):
 def test_launch_leaves_no_reference_to_the_arrays():
     array = np.zeros(10)
     before = sys.getrefcount(array)
-    threads.launch(lambda share, array: None, 4, array)
+    threads.launch(lambda chunk, array: None, 4, array)
     assert sys.getrefcount(array) == before
 
 
@@ -114,14 +114,14 @@ def test_launch_from_several_threads_at_once():
     assert all((counts == 200).all() for counts in all_counts)
 
 
-def test_count_shares_wakes_the_helpers_for_many_small_jobs(monkeypatch):
+def test_count_shares_wakes_the_workers_for_many_small_jobs(monkeypatch):
     monkeypatch.setattr(threads, "_team", None)  # as if nothing had been shared yet
     monkeypatch.setattr(threads, "_missed", 0)
     small, large = threads.MISSED // 4, 2 * threads.WAKE_UP
-    assert threads.count_shares(100, large) == 4
-    assert threads.count_shares(1, large) == 1
+    assert threads.count_chunks(100, large) == 4
+    assert threads.count_chunks(1, large) == 1
     monkeypatch.setattr(threads, "PAUSE", 10**12)
-    assert [threads.count_shares(100, small) for _ in range(5)] == [1, 1, 1, 3, 1]
+    assert [threads.count_chunks(100, small) for _ in range(5)] == [1, 1, 1, 3, 1]
     monkeypatch.setattr(threads, "PAUSE", -1)  # too far from each other
-    assert [threads.count_shares(100, small) for _ in range(9)] == [1] * 9
-    assert threads.count_shares(100, threads.HAND_OVER) == 1
+    assert [threads.count_chunks(100, small) for _ in range(9)] == [1] * 9
+    assert threads.count_chunks(100, threads.HAND_OVER) == 1

@@ -10,7 +10,7 @@ import numpy as np
 from tinyvision.kernels import memory
 from tinyvision.kernels.jit import flat, jit, twin_of
 from tinyvision.kernels.signals import begin
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 
 
 def relu_forward_reference(x: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def relu_backward_reference(grad_output: np.ndarray, output: np.ndarray) -> np.n
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """max(x, 0); NaN stays NaN."""
     output = memory.empty(x.shape, x.dtype)
-    launch(_relu, count_shares(x.size, x.size // 6), flat(x), output.reshape(-1))
+    launch(_relu, count_chunks(x.size, x.size // 6), flat(x), output.reshape(-1))
     return output
 
 
@@ -39,17 +39,17 @@ def relu_backward(grad_output: np.ndarray, output: np.ndarray) -> np.ndarray:
     """grad_output where output is positive or NaN, else 0."""
     grad = memory.empty(output.shape, output.dtype)
     launch(
-        _relu_backward, count_shares(output.size, output.size // 6),
+        _relu_backward, count_chunks(output.size, output.size // 6),
         flat(grad_output), flat(output), grad.reshape(-1),
     )  # fmt: skip
     return grad
 
 
 @jit
-def _relu(share, x, output):
+def _relu(chunk, x, output):
     zero = x.dtype.type(0)
     # Slices, so that indices start at 0: of others Numba asks each time whether they are negative.
-    start, end = begin(share, x.size)
+    start, end = begin(chunk, x.size)
     part = slice(start, end)
     x, output = x[part], output[part]
     for i in range(x.size):
@@ -57,9 +57,9 @@ def _relu(share, x, output):
 
 
 @jit
-def _relu_backward(share, grad_output, output, grad):
+def _relu_backward(chunk, grad_output, output, grad):
     zero = grad.dtype.type(0)
-    start, end = begin(share, grad.size)
+    start, end = begin(chunk, grad.size)
     part = slice(start, end)
     grad_output, output, grad = grad_output[part], output[part], grad[part]
     for i in range(grad.size):

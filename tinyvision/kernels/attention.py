@@ -22,8 +22,8 @@ from tinyvision.kernels import attention_passes as passes
 from tinyvision.kernels import attention_tiles as tiles
 from tinyvision.kernels import memory
 from tinyvision.kernels.hashing import hash_uniform
-from tinyvision.kernels.jit import twin_of
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.jit import strided, twin_of
+from tinyvision.kernels.threads import count_chunks, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -39,12 +39,9 @@ class Settings(NamedTuple):
 
 
 def attention_forward_reference(
-    query: np.ndarray,
-    key: np.ndarray,
-    value: np.ndarray,
-    mask: np.ndarray | None,
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray | None,
     settings: Settings,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Returns (output, logsumexp), the latter being log(sum of exp(scores)), (N, H, L)."""
     group = query.shape[1] // max(key.shape[1], 1)
     scores = _scores(query, np.repeat(key, group, axis=1), mask, settings)
@@ -55,16 +52,10 @@ def attention_forward_reference(
 
 
 def attention_backward_reference(
-    grad_output: np.ndarray,
-    query: np.ndarray,
-    key: np.ndarray,
-    value: np.ndarray,
-    mask: np.ndarray | None,
-    output: np.ndarray,
-    logsumexp: np.ndarray,
-    settings: Settings,
+    grad_output: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray,
+    mask: np.ndarray | None, output: np.ndarray, logsumexp: np.ndarray, settings: Settings,
     needs: tuple[bool, ...],
-) -> Gradients:
+) -> Gradients:  # fmt: skip
     """Returns the gradients of query, key, value and mask, None for those that `needs` leaves out.
 
     A row of weights p with gradient g gives its scores the gradient p * (g - sum of p * g). The
@@ -148,12 +139,9 @@ MAX_QUERIES = 96
 
 @twin_of(attention_forward_reference)
 def attention_forward(
-    query: np.ndarray,
-    key: np.ndarray,
-    value: np.ndarray,
-    mask: np.ndarray | None,
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray | None,
     settings: Settings,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Returns (output, logsumexp), the latter being log(sum of exp(scores)), (N, H, L).
 
     In memory the output is (N, L, H, E_v), so that joining the heads of a query costs nothing.
@@ -166,9 +154,9 @@ def attention_forward(
     logsumexp, totals = np.empty((2, N, H, L), query.dtype)
     added, seen = _two_kinds(mask, query.dtype)
     arrays, strides = zip(*map(_flat, (query, key, value, added, seen, output)), strict=True)
-    shares = count_shares(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v) // 50)
+    chunks = count_chunks(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v) // 50)
     launch(
-        passes.forward, shares, *arrays, logsumexp.reshape(-1),
+        passes.forward, chunks, *arrays, logsumexp.reshape(-1),
         totals.reshape(-1), np.array(strides), plan, settings,
     )  # fmt: skip
     with np.errstate(divide="ignore"):  # log(0), of a query that sees nothing
@@ -180,16 +168,10 @@ def attention_forward(
 
 @twin_of(attention_backward_reference)
 def attention_backward(
-    grad_output: np.ndarray,
-    query: np.ndarray,
-    key: np.ndarray,
-    value: np.ndarray,
-    mask: np.ndarray | None,
-    output: np.ndarray,
-    logsumexp: np.ndarray,
-    settings: Settings,
+    grad_output: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray,
+    mask: np.ndarray | None, output: np.ndarray, logsumexp: np.ndarray, settings: Settings,
     needs: tuple[bool, ...],
-) -> Gradients:
+) -> Gradients:  # fmt: skip
     """Returns the gradients of query, key, value and mask, None for those that `needs` leaves out.
 
     In memory those of query, key and value are (N, L or S, heads, width).
@@ -202,21 +184,21 @@ def attention_backward(
     N, H, H_kv, L, S, E, E_v, *_ = plan
     none = np.empty((0, 0, 0, 0), query.dtype)
     inputs = (query, key, value)
-    rooms = [_room(x) if need else none for x, need in zip(inputs, needs[:3], strict=True)]
+    buffers = [_padded_like(x) if need else none for x, need in zip(inputs, needs[:3], strict=True)]
     grad_mask = none if mask is None or not needs[3] else np.zeros(mask.shape, query.dtype)
     added, seen = _two_kinds(mask, query.dtype)
     arrays, strides = zip(
-        *map(_flat, (*inputs, added, seen, output, grad_output, *rooms, grad_mask)), strict=True
+        *map(_flat, (*inputs, added, seen, output, grad_output, *buffers, grad_mask)), strict=True
     )
     together = _heads_together(grad_mask.shape, plan)
-    shares = count_shares(N * H_kv // together, 5 * N * H * L * S * (E + E_v) // 50)
+    chunks = count_chunks(N * H_kv // together, 5 * N * H * L * S * (E + E_v) // 50)
     launch(
-        passes.backward, shares, *arrays, logsumexp.reshape(-1),
+        passes.backward, chunks, *arrays, logsumexp.reshape(-1),
         np.array(strides), plan, settings, together,
     )  # fmt: skip
     grad_query, grad_key, grad_value = (
-        _trim(room, x) if need else None
-        for room, x, need in zip(rooms, inputs, needs[:3], strict=True)
+        _trim(buffer, x) if need else None
+        for buffer, x, need in zip(buffers, inputs, needs[:3], strict=True)
     )
     return grad_query, grad_key, grad_value, None if grad_mask is none else grad_mask
 
@@ -236,17 +218,17 @@ def _two_kinds(mask: np.ndarray | None, dtype: np.dtype) -> tuple[np.ndarray, np
     return (added, mask.view(np.uint8)) if mask.dtype == bool else (mask, seen)
 
 
-def _room(x: np.ndarray) -> np.ndarray:
+def _padded_like(x: np.ndarray) -> np.ndarray:
     """For the gradient of x, in rows of whole vectors: (N, heads, rows, width or more)."""
     N, heads, rows, width = x.shape
     lanes = VECTOR_BYTES // x.itemsize
-    room = memory.empty((N, rows, heads, -(-width // lanes) * lanes), x.dtype)
-    return room.transpose(0, 2, 1, 3)
+    buffer = memory.empty((N, rows, heads, -(-width // lanes) * lanes), x.dtype)
+    return buffer.transpose(0, 2, 1, 3)
 
 
-def _trim(room: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _trim(buffer: np.ndarray, x: np.ndarray) -> np.ndarray:
     width = x.shape[3]
-    return room if room.shape[3] == width else np.ascontiguousarray(room[..., :width])
+    return buffer if buffer.shape[3] == width else np.ascontiguousarray(buffer[..., :width])
 
 
 def _heads_together(mask_shape: tuple[int, ...], plan: tiles.Plan) -> int:
@@ -259,28 +241,7 @@ def _heads_together(mask_shape: tuple[int, ...], plan: tiles.Plan) -> int:
     return plan.N if mask_shape[1] == plan.H else plan.N * plan.H_kv
 
 
-class _Values:
-    """For numpy.asarray: `count` values in memory, from the first of an array on."""
-
-    def __init__(self, array: np.ndarray, count: int) -> None:
-        data = array.__array_interface__["data"][0], False  # not read-only
-        self.array = array  # whose memory must live as long
-        self.__array_interface__ = {
-            "data": data, "shape": (count,), "typestr": array.dtype.str, "version": 3
-        }  # fmt: skip
-
-
 def _flat(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The memory of a 4D array as a 1-d array, and how far apart in it the array's neighbours are.
-
-    It is copied only if it lies backwards or its rows are not in one piece. No array is said to be
-    read-only, for which Numba would compile all once more.
-    """
-    size = array.itemsize
-    strides = tuple(
-        [s // size if n > 1 else 0 for n, s in zip(array.shape, array.strides, strict=True)]
-    )
-    if not array.flags.aligned or min(strides) < 0 or strides[3] > 1:
-        return _flat(np.array(array, order="C"))
-    count = array.size and 1 + sum([(n - 1) * s for n, s in zip(array.shape, strides, strict=True)])
-    return np.asarray(_Values(array, count)), strides
+    """The memory and strides of a 4D array, which is copied if its rows are not in one piece."""
+    memory, strides = strided(array)
+    return (memory, strides) if strides[3] <= 1 else strided(np.array(array, order="C"))

@@ -32,7 +32,6 @@ import numpy as np
 
 from tinyvision.kernels.attention_tiles import (
     GRAD_OUTPUT,
-    KEY,
     KEYS,
     LOG2_E,
     OUTPUT,
@@ -41,14 +40,13 @@ from tinyvision.kernels.attention_tiles import (
     TO_MASK,
     TO_QUERY,
     TO_VALUE,
-    VALUE,
     add_sum_over_queries,
     clear_rows,
+    copy_keys,
     copy_rows,
     dot_rows_with_columns,
     drop,
-    offset_tables,
-    place,
+    locate,
     score,
     sum_over_keys,
     transpose,
@@ -76,73 +74,72 @@ from tinyvision.kernels.vector_math import exp2_of_negative
 
 
 @jit
-def forward(share, query, key, value, added, seen, output, peaks, totals, strides, plan, settings):
+def forward(
+    chunk, query, key, value, added, seen, output, row_maxima, row_sums, strides, plan, settings
+):
     """output, and m and l of logsumexp = (m + log2(l)) / log2(e), of some blocks of queries."""
-    work, steps = np.empty(plan.size, query.dtype), offset_tables(plan)
+    work = np.empty(plan.size, query.dtype)
     blocks = -(-plan.L // plan.block)
     items = plan.N * plan.H * blocks
-    first, last = begin(share, items)
+    first, last = begin(chunk, items)
     for item in range(first, last):
         head, q = item // blocks, item % blocks * plan.block
         n, h = head // plan.H, head % plan.H
-        _attend(work, plan, steps, query, key, value, added, seen, strides, settings, n, h, q)
-        at, row = place(strides, OUTPUT, n, h, q)
+        _attend(work, plan, query, key, value, added, seen, strides, settings, n, h, q)
+        at, row = locate(strides, OUTPUT, n, h, q)
         _finish(work, plan, output, at, row, settings.dropout_p, min(plan.block, plan.L - q))
         for i in range(min(plan.block, plan.L - q)):
-            peaks[head * plan.L + q + i] = work[plan.peak + i]
-            totals[head * plan.L + q + i] = work[plan.total + i]
+            row_maxima[head * plan.L + q + i] = work[plan.row_max + i]
+            row_sums[head * plan.L + q + i] = work[plan.row_sum + i]
 
 
 @jit_part
-def _attend(work, plan, steps, query, key, value, added, seen, strides, settings, n, h, q):
+def _attend(work, plan, query, key, value, added, seen, strides, settings, n, h, q):
     """m, l and o, in `work`, of one block of queries."""
     block, width, E, E_v = plan.block, plan.width, plan.E, plan.E_v
     queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
     for i in range(block):
-        work[plan.peak + i], work[plan.total + i] = -np.inf, 0
-    at, row = place(strides, QUERY, n, h, q)
+        work[plan.row_max + i], work[plan.row_sum + i] = -np.inf, 0
+    at, row = locate(strides, QUERY, n, h, q)
     transpose(work, plan.query_columns, block, query, at, row, queries, E, LOG2_E)
     end = min(plan.S, q + queries) if settings.causal else plan.S
     for k in range(0, end, KEYS):
         keys = min(KEYS, end - k)
-        at, row = place(strides, KEY, n, h_kv, k)
-        copy_rows(work, plan.key_rows, width, key, at, row, keys, E, settings.scale)
-        at, row = place(strides, VALUE, n, h_kv, k)
-        copy_rows(work, plan.value_rows, width, value, at, row, keys, E_v, 1)
-        score(work, plan, steps, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
+        copy_keys(work, plan, key, value, strides, settings.scale, n, h_kv, k, keys)
+        score(work, plan, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
         _exponentiate(work, plan, queries, keys)
         if settings.dropout_p > 0:
             row = (n * plan.H + h) * plan.L + q
             drop(work, plan.scores, block, queries, keys, row, k, settings.dropout_p,
                   settings.seed)  # fmt: skip
         if k > 0:
-            _scale_rows(work, plan.sums, width, plan.factor, queries)
-        sum_over_keys(work, plan.sums, width, work, steps, plan.scores, plan.value_rows, E_v, keys,
+            _scale_rows(work, plan.sums, width, plan.rescale, queries)
+        sum_over_keys(work, plan.sums, width, work, plan, plan.scores, plan.value_rows, E_v, keys,
                        queries, k > 0)  # fmt: skip
 
 
 @jit_part
 def _exponentiate(work, plan, queries, keys):
-    """The step to m', l' and p, which takes the place of the scores; c is left in plan.factor."""
+    """The step to m', l' and p, which takes the place of the scores; c is left in plan.rescale."""
     number, block = work.dtype.type, plan.block
     zero, lowest = splat(number(0)), splat(number(-np.inf))
     for v in range(0, queries, lanes_of(work)):
         first, last = plan.scores + v, plan.scores + v + keys * block
-        before = load(work, plan.peak + v)
-        peak = before
+        before = load(work, plan.row_max + v)
+        row_max = before
         for at in range(first, last, block):
-            peak = maximum(peak, load(work, at))
+            row_max = maximum(row_max, load(work, at))
         # If all scores are -inf so far, their exponentials are to be 0: -inf - 0 does that.
-        shift = where_greater(peak, lowest, peak, zero)
+        shift = where_greater(row_max, lowest, row_max, zero)
         factor = exp2_of_negative(sub(before, shift))
-        summed = mul(factor, load(work, plan.total + v))
+        summed = mul(factor, load(work, plan.row_sum + v))
         for at in range(first, last, block):
             weight = exp2_of_negative(sub(load(work, at), shift))
             store(work, at, weight)
             summed = add(summed, weight)
-        store(work, plan.peak + v, peak)
-        store(work, plan.total + v, summed)
-        store(work, plan.factor + v, factor)
+        store(work, plan.row_max + v, row_max)
+        store(work, plan.row_sum + v, summed)
+        store(work, plan.rescale + v, factor)
 
 
 @jit_part
@@ -158,7 +155,7 @@ def _finish(work, plan, output, at, row, dropout_p, queries):
     """output = o / l, and 0 where l is; more by what dropout takes on average."""
     kept = 1 / (1 - dropout_p) if dropout_p < 1 else 0.0
     for i in range(queries):
-        total = work[plan.total + i]
+        total = work[plan.row_sum + i]
         factor = splat(work.dtype.type(kept / total if total != 0 else 0.0))
         for d in range(0, plan.E_v, lanes_of(work)):
             values = mul(factor, load(work, plan.sums + i * plan.width + d))
@@ -170,24 +167,24 @@ def _finish(work, plan, output, at, row, dropout_p, queries):
 
 @jit
 def backward(
-    share, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
+    chunk, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
     grad_value, grad_mask, logsumexp, strides, plan, settings, together,
 ):  # fmt: skip
     """The gradients of some heads of keys and values, with all queries that share them.
 
     Arrays of gradients that are not needed are empty. A number in that of the mask is added to by
-    `together` consecutive heads, which therefore are in one share.
+    `together` consecutive heads, which therefore are in one chunk.
     """
-    work, steps = np.empty(plan.size, query.dtype), offset_tables(plan)
+    work = np.empty(plan.size, query.dtype)
     group, parts = plan.H // plan.H_kv, plan.N * plan.H_kv // together
-    first, last = begin(share, parts)
+    first, last = begin(chunk, parts)
     for item in range(first * together, last * together):
         n, h_kv = item % plan.N, item // plan.N
         if grad_key.size > 0:
-            at, row = place(strides, TO_KEY, n, h_kv, 0)
+            at, row = locate(strides, TO_KEY, n, h_kv, 0)
             clear_rows(grad_key, at, row, plan.S, plan.E)
         if grad_value.size > 0:
-            at, row = place(strides, TO_VALUE, n, h_kv, 0)
+            at, row = locate(strides, TO_VALUE, n, h_kv, 0)
             clear_rows(grad_value, at, row, plan.S, plan.E_v)
         for h in range(h_kv * group, (h_kv + 1) * group):
             for q in range(0, plan.L, plan.block):
@@ -195,28 +192,28 @@ def backward(
                     work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q
                 )
                 _go_back(
-                    work, plan, steps, key, value, added, seen, grad_query, grad_key, grad_value,
+                    work, plan, key, value, added, seen, grad_query, grad_key, grad_value,
                     grad_mask, strides, settings, n, h, q,
                 )  # fmt: skip
 
 
 @jit_part
 def _prepare_queries(work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q):
-    """Rows and columns of query and d_output; logsumexp in plan.peak, delta in plan.total."""
+    """Rows and columns of query and d_output; logsumexp in plan.row_max, delta in plan.row_sum."""
     block, width, queries = plan.block, plan.width, min(plan.block, plan.L - q)
-    at, row = place(strides, QUERY, n, h, q)
+    at, row = locate(strides, QUERY, n, h, q)
     transpose(work, plan.query_columns, block, query, at, row, queries, plan.E, LOG2_E)
     copy_rows(work, plan.query_rows, width, query, at, row, queries, plan.E, settings.scale)
-    at, row = place(strides, GRAD_OUTPUT, n, h, q)
+    at, row = locate(strides, GRAD_OUTPUT, n, h, q)
     copy_rows(work, plan.grad_rows, width, grad_output, at, row, queries, plan.E_v, 1)
-    at, row = place(strides, OUTPUT, n, h, q)
+    at, row = locate(strides, OUTPUT, n, h, q)
     for i in range(queries):
-        work[plan.total + i] = _dot(
+        work[plan.row_sum + i] = _dot(
             work, plan.grad_rows + i * width, output, at + i * row, plan.E_v
         )
         # As in forward: of a row of nothing but -inf the weights are to be 0.
         lse = logsumexp[(n * plan.H + h) * plan.L + q + i]
-        work[plan.peak + i] = lse * LOG2_E if lse != -np.inf else 0
+        work[plan.row_max + i] = lse * LOG2_E if lse != -np.inf else 0
     if settings.dropout_p > 0:
         kept = 1 / (1 - settings.dropout_p) if settings.dropout_p < 1 else 0.0
         copy_rows(work, plan.grad_rows, width, work, plan.grad_rows, width, queries, plan.E_v, kept)
@@ -234,24 +231,21 @@ def _dot(x, x_at, y, y_at, length):
 
 @jit_part
 def _go_back(
-    work, plan, steps, key, value, added, seen, grad_query, grad_key, grad_value, grad_mask,
+    work, plan, key, value, added, seen, grad_query, grad_key, grad_value, grad_mask,
     strides, settings, n, h, q,
 ):  # fmt: skip
     """What one block of queries adds to the gradients."""
-    block, width, E, E_v = plan.block, plan.width, plan.E, plan.E_v
+    block, E, E_v = plan.block, plan.E, plan.E_v
     weights, grads, p, seed = plan.scores, plan.other, settings.dropout_p, settings.seed
     queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
     number = (n * plan.H + h) * plan.L + q  # of the first row
     end = min(plan.S, q + queries) if settings.causal else plan.S
     for k in range(0, end, KEYS):
         keys = min(KEYS, end - k)
-        at, row = place(strides, KEY, n, h_kv, k)
-        copy_rows(work, plan.key_rows, width, key, at, row, keys, E, settings.scale)
-        at, row = place(strides, VALUE, n, h_kv, k)
-        copy_rows(work, plan.value_rows, width, value, at, row, keys, E_v, 1)
-        score(work, plan, steps, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
+        copy_keys(work, plan, key, value, strides, settings.scale, n, h_kv, k, keys)
+        score(work, plan, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
         dot_rows_with_columns(
-            work, plan, steps, grads, plan.value_rows, plan.grad_columns, E_v, keys, queries
+            work, plan, grads, plan.value_rows, plan.grad_columns, E_v, keys, queries
         )
         if p > 0:
             drop(work, grads, block, queries, keys, number, k, p, seed)
@@ -259,19 +253,19 @@ def _go_back(
         if p > 0:
             drop(work, weights, block, queries, keys, number, k, p, seed)
         if grad_value.size > 0:
-            at, row = place(strides, TO_VALUE, n, h_kv, k)
-            add_sum_over_queries(grad_value, at, row, work, plan, steps, weights, plan.grad_rows,
+            at, row = locate(strides, TO_VALUE, n, h_kv, k)
+            add_sum_over_queries(grad_value, at, row, work, plan, weights, plan.grad_rows,
                                   E_v, keys, queries)  # fmt: skip
         if grad_key.size > 0:
-            at, row = place(strides, TO_KEY, n, h_kv, k)
-            add_sum_over_queries(grad_key, at, row, work, plan, steps, grads, plan.query_rows,
+            at, row = locate(strides, TO_KEY, n, h_kv, k)
+            add_sum_over_queries(grad_key, at, row, work, plan, grads, plan.query_rows,
                                   E, keys, queries)  # fmt: skip
         if grad_query.size > 0:
-            at, row = place(strides, TO_QUERY, n, h, q)
-            sum_over_keys(grad_query, at, row, work, steps, grads, plan.key_rows, E, keys, queries,
+            at, row = locate(strides, TO_QUERY, n, h, q)
+            sum_over_keys(grad_query, at, row, work, plan, grads, plan.key_rows, E, keys, queries,
                            k > 0)  # fmt: skip
         if grad_mask.size > 0:
-            (at, row), column = place(strides, TO_MASK, n, h, q), strides[TO_MASK, 3]
+            (at, row), column = locate(strides, TO_MASK, n, h, q), strides[TO_MASK, 3]
             _add_to_mask(grad_mask, at + k * column, row, column, work, grads, block, queries, keys)
 
 
@@ -280,7 +274,7 @@ def _recompute_weights(work, plan, queries, keys):
     """p and d_s from the scores and the gradients of the weights, in the place of these."""
     to_grads = plan.other - plan.scores
     for v in range(0, queries, lanes_of(work)):
-        shift, delta = load(work, plan.peak + v), load(work, plan.total + v)
+        shift, delta = load(work, plan.row_max + v), load(work, plan.row_sum + v)
         first = plan.scores + v
         for at in range(first, first + keys * plan.block, plan.block):
             weight = exp2_of_negative(sub(load(work, at), shift))

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyvision.kernels.hashing import uniform
-from tinyvision.kernels.jit import jit, jit_part
+from tinyvision.kernels.jit import jit_part
 from tinyvision.kernels.microkernel import multiply_rows
+from tinyvision.kernels.register_blocks import store_transposed
 from tinyvision.kernels.simd import (
     add,
     lanes_of,
@@ -25,7 +26,6 @@ from tinyvision.kernels.simd import (
     mul,
     splat,
     store,
-    store_transposed,
     where_greater,
 )
 
@@ -35,8 +35,6 @@ LOG2_E = 1 / math.log(2)
 # The arrays that come from outside, in the order of the arguments: strides[KEY] tells how far apart
 # (batches, heads, rows, columns) of the key lie.
 QUERY, KEY, VALUE, ADDED, SEEN, OUTPUT, GRAD_OUTPUT, TO_QUERY, TO_KEY, TO_VALUE, TO_MASK = range(11)
-# Offsets for multiply_rows: of the elements of a row, of the rows of scores, of all other rows.
-UNIT, DOWN, ROWS = range(3)
 
 
 class Plan(NamedTuple):
@@ -60,9 +58,9 @@ class Plan(NamedTuple):
     key_rows: int  # [j * width + d]
     value_rows: int
     sums: int  # o of attention_passes.py: [i * width + d]
-    peak: int  # m: [i]
-    total: int  # l
-    factor: int  # c
+    row_max: int  # m: [i]
+    row_sum: int  # l
+    rescale: int  # c
     size: int  # of all
 
 
@@ -80,39 +78,30 @@ def make_plan(N, H, H_kv, L, S, E, E_v, block, lanes) -> Plan:
     return Plan(N, H, H_kv, L, S, E, E_v, block, width, 0, *ends)
 
 
-@jit
-def offset_tables(plan):
-    """For multiply_rows: UNIT, DOWN and ROWS."""
-    steps = np.empty((3, max(KEYS, plan.block, plan.width)), np.int64)
-    for i in range(steps.shape[1]):
-        steps[UNIT, i], steps[DOWN, i], steps[ROWS, i] = i, i * plan.block, i * plan.width
-    return steps
-
-
 # Three kinds of products ------------------------------------------------------------------------
 
 
 @jit_part
-def dot_rows_with_columns(work, plan, steps, target, rows, columns, length, keys, queries):
+def dot_rows_with_columns(work, plan, target, rows, columns, length, keys, queries):
     """target[j, i] = sum over d of rows[j, d] * columns[d, i]"""
     vectors = -(-queries // lanes_of(work))
-    multiply_rows(work, target, plan.block, work, rows, plan.width, steps[UNIT], work, columns,
-                  steps[DOWN], 0, length, keys, vectors, False)  # fmt: skip
+    multiply_rows(work, target, plan.block, work, rows, plan.width, 1, work, columns,
+                  plan.block, 0, length, keys, vectors, False)  # fmt: skip
 
 
 @jit_part
-def sum_over_keys(target, at, row, work, steps, scores, rows, length, keys, queries, onto):
+def sum_over_keys(target, at, row, work, plan, scores, rows, length, keys, queries, onto):
     """target[i, d] = (itself if `onto`, else 0) + sum over j of scores[j, i] * rows[j, d]"""
     vectors = -(-length // lanes_of(work))
-    multiply_rows(target, at, row, work, scores, 1, steps[DOWN], work, rows, steps[ROWS], 0, keys,
+    multiply_rows(target, at, row, work, scores, 1, plan.block, work, rows, plan.width, 0, keys,
                   queries, vectors, onto)  # fmt: skip
 
 
 @jit_part
-def add_sum_over_queries(target, at, row, work, plan, steps, scores, rows, length, keys, queries):
+def add_sum_over_queries(target, at, row, work, plan, scores, rows, length, keys, queries):
     """target[j, d] += sum over i of scores[j, i] * rows[i, d]"""
     vectors = -(-length // lanes_of(work))
-    multiply_rows(target, at, row, work, scores, plan.block, steps[UNIT], work, rows, steps[ROWS],
+    multiply_rows(target, at, row, work, scores, plan.block, 1, work, rows, plan.width,
                   0, queries, keys, vectors, True)  # fmt: skip
 
 
@@ -120,7 +109,7 @@ def add_sum_over_queries(target, at, row, work, plan, steps, scores, rows, lengt
 
 
 @jit_part
-def place(strides, array, n, h, row):
+def locate(strides, array, n, h, row):
     """Where a row of a head begins in its array, and how far from there the next row does."""
     to_row = strides[array, 2]
     return n * strides[array, 0] + h * strides[array, 1] + row * to_row, to_row
@@ -134,6 +123,15 @@ def copy_rows(work, to, width, source, at, row, count, length, factor):
         for d in range(0, length, lanes):
             values = load_part(source, at + i * row + d, length - d)
             store(work, to + i * width + d, mul(factors, values))
+
+
+@jit_part
+def copy_keys(work, plan, key, value, strides, scale, n, h, k, keys):
+    """The rows of a block of keys, scaled, and of their values."""
+    at, row = locate(strides, KEY, n, h, k)
+    copy_rows(work, plan.key_rows, plan.width, key, at, row, keys, plan.E, scale)
+    at, row = locate(strides, VALUE, n, h, k)
+    copy_rows(work, plan.value_rows, plan.width, value, at, row, keys, plan.E_v, 1)
 
 
 @jit_part
@@ -158,19 +156,19 @@ def clear_rows(target, at, row, count, length):
 
 
 @jit_part
-def score(work, plan, steps, added, seen, strides, causal, n, h, q, queries, k, keys):
+def score(work, plan, added, seen, strides, causal, n, h, q, queries, k, keys):
     """The block of scores, masked, of the query columns and key rows there are."""
     block, scores, end = plan.block, plan.scores, plan.scores + keys * plan.block
     dot_rows_with_columns(
-        work, plan, steps, scores, plan.key_rows, plan.query_columns, plan.E, keys, queries
+        work, plan, scores, plan.key_rows, plan.query_columns, plan.E, keys, queries
     )
     if added.size > 0:
-        (at, row), column = place(strides, ADDED, n, h, q), strides[ADDED, 3]
+        (at, row), column = locate(strides, ADDED, n, h, q), strides[ADDED, 3]
         _lay_out_mask(work, plan.other, block, added, at + k * column, row, column, queries, keys,
                       LOG2_E)  # fmt: skip
         _add(work, scores, end, plan.other)
     elif seen.size > 0:
-        (at, row), column = place(strides, SEEN, n, h, q), strides[SEEN, 3]
+        (at, row), column = locate(strides, SEEN, n, h, q), strides[SEEN, 3]
         _lay_out_mask(work, plan.other, block, seen, at + k * column, row, column, queries, keys,
                       1)  # fmt: skip
         _hide_unseen(work, scores, end, plan.other)

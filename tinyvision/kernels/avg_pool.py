@@ -25,7 +25,7 @@ from tinyvision.kernels.simd import (
     store_part,
     sum_run,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 from tinyvision.kernels.windows import Bounds
 
 
@@ -42,12 +42,12 @@ def avg_pool2d_forward_reference(input: np.ndarray, bounds: Bounds) -> np.ndarra
 def avg_pool2d_backward_reference(
     grad_output: np.ndarray, bounds: Bounds, input_shape: tuple[int, int, int, int]
 ) -> np.ndarray:
-    """Gives each pixel of a window its share of the window's gradient."""
+    """Gives each pixel of a window its part of the window's gradient."""
     top, bottom, left, right, sizes = bounds
     grad_input = np.zeros(input_shape, grad_output.dtype)
     for i, j in np.ndindex(*sizes.shape):
-        share = grad_output[:, :, i, j] / sizes[i, j]
-        grad_input[:, :, top[i] : bottom[i], left[j] : right[j]] += share[:, :, None, None]
+        each = grad_output[:, :, i, j] / sizes[i, j]
+        grad_input[:, :, top[i] : bottom[i], left[j] : right[j]] += each[:, :, None, None]
     return grad_input
 
 
@@ -59,18 +59,18 @@ def avg_pool2d_forward(input: np.ndarray, bounds: Bounds) -> np.ndarray:
     N, C, H, W = input.shape
     *edges, sizes = bounds
     output = memory.empty((N, C, *sizes.shape), input.dtype)
-    shares = count_shares(N * C, max(input.size, output.size) // 4)
+    chunks = count_chunks(N * C, max(input.size, output.size) // 4)
     launch(
-        _means, shares, flat(input), output.reshape(-1), *edges,
+        _means, chunks, flat(input), output.reshape(-1), *edges,
         sizes.reshape(-1).astype(input.dtype), N * C, H, W,
     )  # fmt: skip
     return output
 
 
 @jit
-def _means(share, input, output, top, bottom, left, right, sizes, planes, H, W):
+def _means(chunk, input, output, top, bottom, left, right, sizes, planes, H, W):
     lanes = lanes_of(input)
-    first, last = begin(share, planes)
+    first, last = begin(chunk, planes)
     sums = np.zeros(W + 3 * lanes, input.dtype)  # of a window's rows, and what vectors overrun
     whole_rows = left.size == 1 and left[0] == 0 and right[0] == W
     by_twos = _are_pairs(left, right)
@@ -114,22 +114,22 @@ def _are_pairs(left, right):
 def avg_pool2d_backward(
     grad_output: np.ndarray, bounds: Bounds, input_shape: tuple[int, int, int, int]
 ) -> np.ndarray:
-    """Gives each pixel of a window its share of the window's gradient."""
+    """Gives each pixel of a window its part of the window's gradient."""
     N, C, H, W = input_shape
     *edges, sizes = bounds
     grad_input = memory.empty(input_shape, grad_output.dtype)
-    shares = count_shares(N * C, max(grad_input.size, grad_output.size) // 4)
+    chunks = count_chunks(N * C, max(grad_input.size, grad_output.size) // 4)
     launch(
-        _shares, shares, flat(grad_output), grad_input.reshape(-1), *edges,
+        _distribute, chunks, flat(grad_output), grad_input.reshape(-1), *edges,
         sizes.reshape(-1).astype(grad_output.dtype), N * C, H, W,
     )  # fmt: skip
     return grad_input
 
 
 @jit
-def _shares(share, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W):
+def _distribute(chunk, grad_output, grad_input, top, bottom, left, right, sizes, planes, H, W):
     lanes = lanes_of(grad_input)
-    first, last = begin(share, planes)
+    first, last = begin(chunk, planes)
     row = np.zeros(W + lanes, grad_input.dtype)
     whole_rows = left.size == 1 and left[0] == 0 and right[0] == W
     for plane in range(first, last):

@@ -23,15 +23,8 @@ import math
 
 import numpy as np
 
-from tinyvision.kernels import memory
-from tinyvision.kernels.conv_depthwise import (
-    depthwise_forward,
-    depthwise_grad_input,
-    depthwise_grad_weight,
-    is_depthwise,
-)
+from tinyvision.kernels import conv_depthwise, conv_lanes, memory
 from tinyvision.kernels.conv_direct import MAX_ROWS, correlate, correlate_weight
-from tinyvision.kernels.conv_patches import are_patches, patches_forward, patches_grad_weight
 from tinyvision.kernels.conv_plan import (
     Geometry,
     Pair,
@@ -43,7 +36,7 @@ from tinyvision.kernels.conv_plan import (
 )
 from tinyvision.kernels.jit import flat, twin_of
 from tinyvision.kernels.linear import linear_backward, linear_forward
-from tinyvision.kernels.threads import count_shares, get_num_threads, launch
+from tinyvision.kernels.threads import count_chunks, get_num_threads, launch
 from tinyvision.kernels.winograd import (
     suits_winograd,
     winograd_forward,
@@ -72,12 +65,9 @@ def conv2d_forward_reference(
 
 
 def conv2d_backward_reference(
-    grad_output: np.ndarray,
-    input: np.ndarray,
-    weight: np.ndarray,
-    geometry: Geometry,
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, geometry: Geometry,
     needs: tuple[bool, ...],
-) -> Gradients:
+) -> Gradients:  # fmt: skip
     """Each tap's product of the forward pass, transposed: to its pixels and to its weights."""
     shape = shape_of(input, weight, geometry)
     N, C_in, H, W, C_out, kH, kW = shape[:7]
@@ -110,9 +100,9 @@ def conv2d_backward_reference(
 # channels stay in 16 registers: `multiply_rows` in microkernel.py. Then they go, with the bias, to
 # the output. Nothing else is written: no "im2col" matrix of kH * kW times the input.
 #
-# Fewer multiplications. 3 x 3 filters on many channels go another way: winograd.py. So do windows
-# that do not overlap: conv_patches.py, and filters of one channel each: conv_depthwise.py. A window
-# that covers the whole image makes a linear layer.
+# Other ways. 3 x 3 filters on many channels need fewer multiplications: winograd.py. With strides,
+# vectors hold channels instead of pixels: conv_lanes.py. If each channel has a filter of its own,
+# nothing is copied: conv_depthwise.py. A window that covers the whole image makes a linear layer.
 #
 # Gradients. grad_input is the same loop with other tables: grad_output is its source, the input's
 # channels are its rows. grad_weight has products of the same pixels, but sums over them:
@@ -136,10 +126,10 @@ def conv2d_forward(
         return winograd_forward(input, weight, bias, shape.padding)
     if bias is None:
         bias = np.zeros(shape.C_out, input.dtype)
-    if input.size > 0 < weight.size and are_patches(shape):
-        return patches_forward(input, weight, bias, shape)
-    if input.size > 0 and is_depthwise(shape):
-        return depthwise_forward(input, weight, bias, shape)
+    if input.size > 0 < weight.size and conv_lanes.suits(shape):
+        return conv_lanes.forward(input, weight, bias, shape)
+    if input.size > 0 and conv_depthwise.suits(shape):
+        return conv_depthwise.forward(input, weight, bias, shape)
     output = memory.empty((shape.N, shape.C_out, shape.H_out, shape.W_out), input.dtype)
     if shape.C_in == 0:
         output[:] = bias[:, None, None]
@@ -150,12 +140,9 @@ def conv2d_forward(
 
 @twin_of(conv2d_backward_reference)
 def conv2d_backward(
-    grad_output: np.ndarray,
-    input: np.ndarray,
-    weight: np.ndarray,
-    geometry: Geometry,
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, geometry: Geometry,
     needs: tuple[bool, ...],
-) -> Gradients:
+) -> Gradients:  # fmt: skip
     """The gradients that are needed, None for the others."""
     shape = shape_of(input, weight, geometry)
     grad_input = grad_weight = grad_bias = None
@@ -198,8 +185,10 @@ def _grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np
         return winograd_grad_input(grad_output, weight, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
-    if is_depthwise(shape):
-        return depthwise_grad_input(grad_output, weight, shape)
+    if conv_depthwise.suits(shape):
+        return conv_depthwise.grad_input(grad_output, weight, shape)
+    if conv_lanes.suits_grad_input(shape):
+        return conv_lanes.grad_input(grad_output, weight, shape)
     grad_input = memory.empty((shape.N, shape.C_in, shape.H, shape.W), grad_output.dtype)
     no_bias = np.zeros(shape.C_in, weight.dtype)
     _correlate(grad_output, weight, no_bias, grad_input, grad_input_plan(shape))
@@ -213,10 +202,10 @@ def _grad_weight_and_bias(
         return winograd_grad_weight(grad_output, input, shape.padding)
     if grad_output.size == 0 or shape.C_in == 0:
         return np.zeros(weight.shape, weight.dtype), grad_output.sum(axis=(0, 2, 3))
-    if are_patches(shape):
-        return patches_grad_weight(grad_output, input, shape)
-    if is_depthwise(shape):
-        return depthwise_grad_weight(grad_output, input, shape)
+    if conv_lanes.suits_grad_weight(shape):
+        return conv_lanes.grad_weight(grad_output, input, shape)
+    if conv_depthwise.suits(shape):
+        return conv_depthwise.grad_weight(grad_output, input, shape)
     blocks = shape.groups * -(-(shape.C_out // shape.groups) // MAX_ROWS)
     # 16 parts at most in all, and no more than 1 MB of them in float32; at least one.
     parts = max(1, min(16 // blocks, 2**18 // weight.size, shape.N))
@@ -225,9 +214,9 @@ def _grad_weight_and_bias(
     plan = forward_plan(shape, allow_wide=False)
     slabs = _count_slabs(parts * shape.groups, plan.sizes.rows)
     nanoseconds = 2 * weight[0].size * grad_output.size // 60
-    shares = count_shares(parts * shape.groups * slabs, nanoseconds)
+    chunks = count_chunks(parts * shape.groups * slabs, nanoseconds)
     launch(
-        correlate_weight, shares, flat(input), flat(grad_output),
+        correlate_weight, chunks, flat(input), flat(grad_output),
         grad_weight.reshape(-1), grad_bias.reshape(-1), plan.planes, plan.plane_offsets,
         plan.sizes, slabs, parts,
     )  # fmt: skip
@@ -241,7 +230,7 @@ def _correlate(
     slabs = _count_slabs(items, plan.sizes.rows)
     nanoseconds = 2 * target.size * plan.weight_offsets.size // len(plan.target_phases) // 60
     launch(
-        correlate, count_shares(items * slabs, nanoseconds), flat(source), flat(weight), flat(bias),
+        correlate, count_chunks(items * slabs, nanoseconds), flat(source), flat(weight), flat(bias),
         target.reshape(-1), plan.planes, plan.target_phases, plan.weight_offsets,
         plan.plane_offsets, plan.sizes, slabs,
     )  # fmt: skip

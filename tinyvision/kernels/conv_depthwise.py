@@ -39,11 +39,11 @@ from tinyvision.kernels.simd import (
     sum_run,
     total,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
 
-def is_depthwise(shape: Shape) -> bool:
+def suits(shape: Shape) -> bool:
     """Whether each channel has one filter, and the output the size of the input."""
     return (
         shape.groups == shape.C_in == shape.C_out
@@ -52,27 +52,25 @@ def is_depthwise(shape: Shape) -> bool:
     )
 
 
-def depthwise_forward(
-    input: np.ndarray, weight: np.ndarray, bias: np.ndarray, shape: Shape
-) -> np.ndarray:
+def forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray, shape: Shape) -> np.ndarray:
     """The convolution of non-empty arrays."""
     output = memory.empty(input.shape, input.dtype)
     shifts, masks = _taps(shape)
     planes = shape.N * shape.groups
     launch(
-        _correlate, count_shares(planes, _nanoseconds(shape)), flat(input), flat(weight),
+        _correlate, count_chunks(planes, _nanoseconds(shape)), flat(input), flat(weight),
         flat(bias), output.reshape(-1), planes, shape.H * shape.W, shifts, masks,
     )  # fmt: skip
     return output
 
 
-def depthwise_grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np.ndarray:
+def grad_input(grad_output: np.ndarray, weight: np.ndarray, shape: Shape) -> np.ndarray:
     """What each output's gradient adds to the pixels it was made of."""
     no_bias = np.zeros(shape.groups, weight.dtype)
-    return depthwise_forward(grad_output, weight[:, :, ::-1, ::-1], no_bias, shape)
+    return forward(grad_output, weight[:, :, ::-1, ::-1], no_bias, shape)
 
 
-def depthwise_grad_weight(
+def grad_weight(
     grad_output: np.ndarray, input: np.ndarray, shape: Shape
 ) -> tuple[np.ndarray, np.ndarray]:
     """The gradients of weight and bias."""
@@ -80,7 +78,7 @@ def depthwise_grad_weight(
     grad_bias = np.empty(shape.groups, input.dtype)
     shifts, masks = _taps(shape)
     launch(
-        _grad_weight, count_shares(shape.groups, _nanoseconds(shape)), flat(grad_output),
+        _grad_weight, count_chunks(shape.groups, _nanoseconds(shape)), flat(grad_output),
         flat(input), grad_weight.reshape(-1), grad_bias, shape.N, shape.H * shape.W, shifts, masks,
     )  # fmt: skip
     return grad_weight, grad_bias
@@ -113,10 +111,10 @@ def _shifts_and_masks(
 
 
 @jit
-def _correlate(share, source, weight, bias, target, planes, pixels, shifts, masks):
+def _correlate(chunk, source, weight, bias, target, planes, pixels, shifts, masks):
     """target[p] = bias[c] + sum over k of weight[c, k] * source[p + shifts[k]] in each plane."""
     lanes, taps = lanes_of(source), shifts.size
-    first, last = begin(share, planes)
+    first, last = begin(chunk, planes)
     for plane in range(first, last):
         c = plane % bias.size
         at, end, mask = plane * pixels, (plane + 1) * pixels, 0
@@ -150,11 +148,11 @@ def _add_to(sums, at, values):
 
 
 @jit
-def _grad_weight(share, gradient, source, grad_weight, grad_bias, N, pixels, shifts, masks):
+def _grad_weight(chunk, gradient, source, grad_weight, grad_bias, N, pixels, shifts, masks):
     """grad_weight[c, k] = sum over images and p of gradient[p] * source[p + shifts[k]]."""
     lanes, taps, C = lanes_of(source), shifts.size, grad_bias.size
     zero = splat(source.dtype.type(0))
-    first, last = begin(share, C)
+    first, last = begin(chunk, C)
     totals = np.empty(taps * lanes, source.dtype)
     for c in range(first, last):
         totals[:] = 0

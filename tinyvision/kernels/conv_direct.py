@@ -136,15 +136,15 @@ def copy_sums(target, to, row, step, sums, at, pitch, rows, columns, bias):
 
 
 @jit
-def correlate(share, source, weight, bias, target, origins, phases, weight_offsets,
+def correlate(chunk, source, weight, bias, target, origins, phases, weight_offsets,
               plane_offsets, sizes, slabs):  # fmt: skip
     """target[n, r, p] = bias[r] + sum over k of weight[r, k] * source[n, p shifted by k]."""
     s, lanes = sizes, lanes_of(source)
-    first, last = begin(share, s.N * s.groups * slabs)
+    first, last = begin(chunk, s.N * s.groups * slabs)
     plane = s.plane_rows * s.columns
     planes = np.zeros(s.channels * origins.shape[0] * plane + lanes, source.dtype)
-    room = s.band * s.columns + lanes
-    sums = np.empty(MAX_ROWS * room, source.dtype)
+    sums_pitch = s.band * s.columns + lanes
+    sums = np.empty(MAX_ROWS * sums_pitch, source.dtype)
     for item in range(first, last):
         image, slab = item // slabs, item % slabs  # with groups, an image is one group of it
         group = image % s.groups
@@ -168,7 +168,7 @@ def correlate(share, source, weight, bias, target, origins, phases, weight_offse
                     at = (top - q) * s.columns + left - s.q_column
                     pixels = (bottom - top - 1) * s.columns + right - left
                     for i in range(k, last_k, RUN):
-                        multiply_rows(sums, 0, room, weight, weight_at, s.weight_row,
+                        multiply_rows(sums, 0, sums_pitch, weight, weight_at, s.weight_row,
                                       weight_offsets, planes, at, plane_offsets, i,
                                       min(RUN, last_k - i), rows, (pixels + lanes - 1) // lanes,
                                       i > k)  # fmt: skip
@@ -178,33 +178,33 @@ def correlate(share, source, weight, bias, target, origins, phases, weight_offse
                     for r in range(rows):
                         copy_sums(target, to + r * s.target_H * s.target_W,
                                   s.target_row_step * s.target_W, s.target_column_step,
-                                  sums, r * room, s.columns, bottom - top, right - left,
+                                  sums, r * sums_pitch, s.columns, bottom - top, right - left,
                                   bias[group * s.rows + row + r])  # fmt: skip
 
 
 @jit
-def correlate_weight(share, source, gradient, grad_weight, grad_bias, origins,
+def correlate_weight(chunk, source, gradient, grad_weight, grad_bias, origins,
                      plane_offsets, sizes, slabs, parts):  # fmt: skip
     """grad_weight[part, r, k] += sum over the part's images n and pixels p of
     gradient[n, r, p] * source[n, p shifted by k]; grad_bias[part, r] += sum of gradient[n, r, p].
     """
     s, lanes, K = sizes, lanes_of(source), plane_offsets.size
-    first, last = begin(share, parts * s.groups * slabs)
+    first, last = begin(chunk, parts * s.groups * slabs)
     plane = s.plane_rows * s.columns
     vectors = (s.band * s.columns + lanes - 1) // lanes
     gradient_plane = vectors * lanes + lanes
-    source_room = s.channels * origins.shape[0] * plane + lanes
-    gradient_room = s.rows * gradient_plane
-    fitting = BLOCK_BYTES // ((source_room + gradient_room) * source.itemsize)
+    source_size = s.channels * origins.shape[0] * plane + lanes
+    gradient_size = s.rows * gradient_plane
+    fitting = BLOCK_BYTES // ((source_size + gradient_size) * source.itemsize)
     block = max(1, min(BLOCK_VECTORS // vectors, fitting, s.N))  # images at a time
-    planes = np.zeros(block * source_room, source.dtype)
-    gradients = np.zeros(block * gradient_room, source.dtype)
+    planes = np.zeros(block * source_size, source.dtype)
+    gradients = np.zeros(block * gradient_size, source.dtype)
     plane_steps = np.empty(block * vectors, np.int64)
     gradient_steps = np.empty(block * vectors, np.int64)
     for i in range(block):
         for v in range(vectors):
-            plane_steps[i * vectors + v] = i * source_room + v * lanes
-            gradient_steps[i * vectors + v] = i * gradient_room + v * lanes
+            plane_steps[i * vectors + v] = i * source_size + v * lanes
+            gradient_steps[i * vectors + v] = i * gradient_size + v * lanes
     in_place = np.zeros((1, 2), np.int64)
     for item in range(first, last):
         part, group, slab = item // slabs // s.groups, item // slabs % s.groups, item % slabs
@@ -216,11 +216,11 @@ def correlate_weight(share, source, gradient, grad_weight, grad_bias, origins,
             for q in range(0, s.target_H, s.band):
                 for i in range(images):
                     image = (first_image + i) * s.groups + group
-                    copy_planes(planes, i * source_room, plane, s.columns, s.plane_rows,
+                    copy_planes(planes, i * source_size, plane, s.columns, s.plane_rows,
                                 source, image * s.channels * s.source_H * s.source_W,
                                 s.channels, s.source_H, s.source_W,
                                 origins, s.row_step, s.column_step, q)  # fmt: skip
-                    copy_planes(gradients, i * gradient_room + first_row * gradient_plane,
+                    copy_planes(gradients, i * gradient_size + first_row * gradient_plane,
                                 gradient_plane, s.columns, s.band,
                                 gradient, (image * s.rows + first_row) * s.target_H * s.target_W,
                                 last_row - first_row, s.target_H, s.target_W,

@@ -134,20 +134,24 @@ def _axis(size: int, kernel: int, stride: int, padding: int, dilation: int) -> _
     return _Axis(phases, shifts, q_ranges)
 
 
-def _axes(shape: Shape) -> tuple[_Axis, _Axis]:
+def axes_of(shape: Shape) -> tuple[_Axis, _Axis]:
     (sh, sw), (ph, pw), (dh, dw) = shape.stride, shape.padding, shape.dilation
     return _axis(shape.H, shape.kH, sh, ph, dh), _axis(shape.W, shape.kW, sw, pw, dw)
 
 
-def _are_wide(shape: Shape, channels: int, columns: int) -> bool:
-    """Whether one wide plane is worth it; `channels` are those of the target in a group.
+def _are_wide(shape: Shape, sources: int, targets: int, columns: int) -> bool:
+    """Whether one wide plane is worth it; sources and targets are the channels of a group.
 
-    It saves the copying of kW - 1 planes, per row a few cycles for each vector and some for the
-    row. It costs kW - 1 more columns of sums, of which a cycle does two vectors' products.
+    Per row and source, it saves the copying of kW - 1 planes: a few cycles for each vector and some
+    for the row. It costs kW - 1 more columns of sums, of which a cycle does two vectors' products,
+    and per target, that its row is copied on its own.
     """
+    if shape.stride[1] > 1 or shape.kW == 1:
+        return False
     lanes = VECTOR_BYTES // shape.itemsize
-    sums = channels * shape.kH * shape.kW * shape.dilation[1] / (2 * lanes)
-    return shape.stride[1] == 1 and sums < 3 * -(-columns // lanes) + 4
+    sums = targets * shape.kH * shape.kW * shape.dilation[1] / (2 * lanes)
+    rows = 3 * targets / (sources * (shape.kW - 1))
+    return sums + rows < 3 * -(-columns // lanes) + 4
 
 
 def _band_rows(rows: int, extra_rows: int, columns: int, planes: int, itemsize: int) -> int:
@@ -166,14 +170,15 @@ def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
 
     Sums over the pixels, as of grad_weight, have no use for wide planes.
     """
-    rows, columns = _axes(shape)
+    rows, columns = axes_of(shape)
     row_phases, plane_of_row = np.unique(rows.phases, return_inverse=True)
-    wide = allow_wide and _are_wide(shape, shape.C_out // shape.groups, shape.W_out)
+    C, rows_out = shape.C_in // shape.groups, shape.C_out // shape.groups
+    wide = allow_wide and _are_wide(shape, C, rows_out, shape.W_out)
     shifts = np.arange(shape.kW) * shape.dilation[1]
     lefts = (shifts[:1] if wide else shifts) - shape.padding[1]
     width = shape.W_out + int(shifts[-1]) if wide else shape.W_out
     planes = np.array([(a - shape.padding[0], left) for a in row_phases for left in lefts])
-    C, extra_rows = shape.C_in // shape.groups, int(rows.shifts.max())
+    extra_rows = int(rows.shifts.max())
     band = _band_rows(shape.H_out, extra_rows, width, C * len(planes), shape.itemsize)
     plane = (band + extra_rows) * width
     # (C, kH, kW): channel, then row phase and shift, then filter column
@@ -182,7 +187,7 @@ def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
         + (plane_of_row * len(lefts) * plane + rows.shifts * width)[:, None]
         + (shifts if wide else np.arange(shape.kW) * plane)
     ).ravel()
-    K, rows_out = plane_offsets.size, shape.C_out // shape.groups
+    K = plane_offsets.size
     sizes = Sizes(
         N=shape.N, groups=shape.groups,
         channels=C, source_H=shape.H, source_W=shape.W,
@@ -200,16 +205,16 @@ def forward_plan(shape: Shape, allow_wide: bool = True) -> Plan:
 @lru_cache(maxsize=256)
 def grad_input_plan(shape: Shape) -> Plan:
     """grad_input from grad_output: the column shifts are planes; phases are the target's."""
-    rows, columns = _axes(shape)
+    rows, columns = axes_of(shape)
     q_rows = min(q for q, _ in rows.q_ranges), max(q for _, q in rows.q_ranges)
     q_columns = min(q for q, _ in columns.q_ranges), max(q for _, q in columns.q_ranges)
     width, down = q_columns[1] - q_columns[0], int(rows.shifts.max())
     shifts, plane_of_column = np.unique(columns.shifts, return_inverse=True)
     right = int(shifts[-1])
-    wide = _are_wide(shape, shape.C_in // shape.groups, width)
+    C_out, C_in, T = shape.C_out // shape.groups, shape.C_in // shape.groups, shape.kH * shape.kW
+    wide = _are_wide(shape, C_out, C_in, width)
     if wide:
         shifts, width = shifts[-1:], width + right
-    C_out, C_in, T = shape.C_out // shape.groups, shape.C_in // shape.groups, shape.kH * shape.kW
     band = _band_rows(q_rows[1] - q_rows[0], down, width, C_out * len(shifts), shape.itemsize)
     plane = (band + down) * width
     channels = np.arange(C_out)[:, None, None]

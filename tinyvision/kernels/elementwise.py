@@ -30,7 +30,7 @@ from tinyvision.kernels.simd import (
     store_part,
     sub,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 
 _U, _CUBE = math.sqrt(2 / math.pi), 0.044715
 _SQRT_HALF, _PHI_0 = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
@@ -116,24 +116,24 @@ def silu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _run(function: int, x: np.ndarray) -> np.ndarray:
     result = memory.empty(x.shape, x.dtype)
-    shares = count_shares(x.size, x.size)
-    launch(_values, shares, function, flat(x), result.reshape(-1))
+    chunks = count_chunks(x.size, x.size)
+    launch(_values, chunks, function, flat(x), result.reshape(-1))
     return result
 
 
 def _run_backward(function: int, grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
     result = memory.empty(x.shape, x.dtype)
-    shares = count_shares(x.size, 2 * x.size)
+    chunks = count_chunks(x.size, 2 * x.size)
     launch(
-        _gradients, shares, function, flat(grad_output), flat(x),
+        _gradients, chunks, function, flat(grad_output), flat(x),
         result.reshape(-1),
     )  # fmt: skip
     return result
 
 
 @jit
-def _values(share, function, x, result):
-    start, end = begin(share, x.size)
+def _values(chunk, function, x, result):
+    start, end = begin(chunk, x.size)
     if function == ERF:
         _map(vector_math.erf, x, result, start, end)
     elif function == GELU:
@@ -166,8 +166,8 @@ def _silu(x):
 
 
 @jit
-def _gradients(share, function, grad_output, x, result):
-    start, end = begin(share, x.size)
+def _gradients(chunk, function, grad_output, x, result):
+    start, end = begin(chunk, x.size)
     if function == GELU:
         _map_slope(_gelu_slope, grad_output, x, result, start, end)
     elif function == GELU_APPROXIMATE:

@@ -14,8 +14,9 @@ multiplication", ACM Transactions on Mathematical Software 34(3).
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import jit, jit_part, twin_of
+from tinyvision.kernels.jit import jit, jit_part, strided, twin_of
 from tinyvision.kernels.microkernel import MAX_ROWS, add_dot_products, multiply_rows
+from tinyvision.kernels.register_blocks import store_transposed
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -27,9 +28,8 @@ from tinyvision.kernels.simd import (
     store,
     store_first,
     store_part,
-    store_transposed,
 )
-from tinyvision.kernels.threads import count_shares, get_num_threads, launch
+from tinyvision.kernels.threads import count_chunks, get_num_threads, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
 
@@ -83,55 +83,29 @@ def matmul(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     if A.dtype.kind != "f" or A.size * B.shape[-1] <= SMALL >= B.size * A.shape[-2]:
         return np.matmul(A, B)
     (R, S), Q = A.shape[-2:], B.shape[-1]
-    (a, a_strides), (b, b_strides) = span(A), span(B)
+    (a, a_strides), (b, b_strides) = strided(A), strided(B)
     if A.ndim == B.ndim == 2:
         return product(a, a_strides, b, b_strides, (R, S, Q))
     batch = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
-    starts = np.stack([_starts(A.shape, a_strides, batch), _starts(B.shape, b_strides, batch)])
+    starts = np.stack([_starts(a_strides, batch), _starts(b_strides, batch)])
     C = product(a, a_strides[-2:], b, b_strides[-2:], (R, S, Q), starts=starts)
     return C.reshape(*batch, R, Q)
 
 
-def span(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The memory an array lies in, as a 1-d array for kernels, and how far apart elements are.
-
-    The array is copied only if its elements do not lie after its first, at multiples of their
-    size, or are read-only, which for Numba is another type.
-    """
-    size = array.itemsize
-    strides = tuple([stride // size for stride in array.strides])
-    if array.flags.carray:
-        return array.reshape(-1), strides
-    transposed = array.swapaxes(-1, -2)
-    if transposed.flags.carray:
-        return transposed.reshape(-1), strides
-    usable = array.size > 0 and array.flags.behaved
-    if not usable or any([stride < 0 or stride % size for stride in array.strides]):
-        return span(np.array(array, order="C"))
-    last = sum([(n - 1) * stride for n, stride in zip(array.shape, strides, strict=True)])
-    return np.lib.stride_tricks.as_strided(array, (last + 1,), (size,)), strides
-
-
-def _starts(shape: tuple[int, ...], strides: tuple[int, ...], batch: tuple[int, ...]) -> np.ndarray:
-    """Where in its span each matrix of an array, broadcast to a batch of them, begins."""
-    starts, missing = np.zeros((), np.int64), len(batch) - len(shape) + 2
-    for i, n in enumerate(batch):
-        broadcast = i < missing or shape[i - missing] == 1
-        step = 0 if broadcast else strides[i - missing]
+def _starts(strides: tuple[int, ...], batch: tuple[int, ...]) -> np.ndarray:
+    """Where in memory each matrix of an array, broadcast to a batch of them, begins."""
+    strides = (0,) * (len(batch) + 2 - len(strides)) + strides[:-2]
+    starts = np.zeros((), np.int64)
+    for n, step in zip(batch, strides, strict=True):
         starts = starts[..., None] + np.arange(n) * step
     return starts.reshape(-1)
 
 
 def product(
-    A: np.ndarray,
-    a_strides: tuple[int, ...],
-    B: np.ndarray,
-    b_strides: tuple[int, ...],
-    sizes: tuple[int, int, int],
-    bias: np.ndarray | None = None,
-    row_sums: np.ndarray | None = None,
+    A: np.ndarray, a_strides: tuple[int, ...], B: np.ndarray, b_strides: tuple[int, ...],
+    sizes: tuple[int, int, int], bias: np.ndarray | None = None, row_sums: np.ndarray | None = None,
     starts: np.ndarray = ONE_MATRIX,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """bias + A B, for matrices in two 1-d arrays.
 
     sizes: (rows, steps, columns), for A of (rows, steps) and B of (steps, columns).
@@ -151,15 +125,15 @@ def product(
     arrays = A, B, C.reshape(-1), nothing if bias is None else bias
     if a_strides[1] == b_strides[0] == 1 and row_sums is None and rows < min(steps, MAX_DOT_ROWS):
         items = N * -(-rows // DOT_ROWS) * -(-columns // DOT_COLUMNS)
-        shares = count_shares(items, 2 * C.size * steps // 50)
-        launch(_dot, shares, *arrays, starts, (rows, steps, columns, a_strides[0], b_strides[1]))
+        chunks = count_chunks(items, 2 * C.size * steps // 50)
+        launch(_dot, chunks, *arrays, starts, (rows, steps, columns, a_strides[0], b_strides[1]))
         return C
     slabs = N * -(-rows // SLAB_ROWS)
     block = _block_columns(steps, columns, slabs, A.itemsize)
     numbers = (rows, steps, columns, *a_strides, *b_strides, block)
-    shares = count_shares(slabs * -(-columns // block), 2 * C.size * steps // 80)
+    chunks = count_chunks(slabs * -(-columns // block), 2 * C.size * steps // 80)
     sums = nothing if row_sums is None else row_sums
-    launch(_multiply, shares, *arrays, sums, starts, numbers)
+    launch(_multiply, chunks, *arrays, sums, starts, numbers)
     return C
 
 
@@ -235,9 +209,9 @@ def _add_row_sums(sums, totals, A, a, a_step, rows, steps):
 
 
 @jit_part
-def _multiply_slab(C, c, c_row, A, a, a_row, a_step, B, b, b_step, b_panel, room, steps, rows,
+def _multiply_slab(C, c, c_row, A, a, a_row, a_step, B, b, b_step, b_panel, scratch, steps, rows,
                    columns, adding):  # fmt: skip
-    """C = A B for a slab of rows, or C += A B; room is for one vector of each row."""
+    """C = A B for a slab of rows, or C += A B; scratch is for one vector of each row."""
     lanes = lanes_of(C)
     width = PANEL_VECTORS * lanes
     for q in range(0, columns, width):
@@ -245,10 +219,10 @@ def _multiply_slab(C, c, c_row, A, a, a_row, a_step, B, b, b_step, b_panel, room
         multiply_rows(C, c, c_row, A, a, a_row, a_step, B, b, b_step, 0, steps, rows, vectors,
                       adding)  # fmt: skip
         if left > 0:
-            multiply_rows(room, 0, lanes, A, a, a_row, a_step, B, b + vectors * lanes, b_step, 0,
+            multiply_rows(scratch, 0, lanes, A, a, a_row, a_step, B, b + vectors * lanes, b_step, 0,
                           steps, rows, 1)  # fmt: skip
             for r in range(rows):
-                to, values = c + r * c_row + vectors * lanes, load(room, r * lanes)
+                to, values = c + r * c_row + vectors * lanes, load(scratch, r * lanes)
                 if adding:
                     values = add(values, load_first(C, to, left))
                 store_first(C, to, values, left)
@@ -257,19 +231,19 @@ def _multiply_slab(C, c, c_row, A, a, a_row, a_step, B, b, b_step, b_panel, room
 
 
 @jit
-def _multiply(share, A, B, C, bias, row_sums, starts, numbers):
-    """C = bias + A B, and row_sums += the sums of A's rows, for one share of the blocks of C."""
+def _multiply(chunk, A, B, C, bias, row_sums, starts, numbers):
+    """C = bias + A B, and row_sums += the sums of A's rows, for one chunk of the blocks of C."""
     rows, steps, columns, a_row, a_step, b_step, b_column, block = numbers
     lanes = lanes_of(C)
     width, adding = PANEL_VECTORS * lanes, bias.size > 0
     # A transposed panel is written in whole squares, beyond its end.
     panels = np.empty(min(steps, BLOCK_STEPS) * block + lanes * width, C.dtype)
-    room = np.empty(SLAB_ROWS * lanes, C.dtype)
+    scratch = np.empty(SLAB_ROWS * lanes, C.dtype)
     totals = np.empty(row_sums.size + lanes, C.dtype)
     # Item i is slab i % slabs of block i // slabs: a thread has few blocks to copy.
     slabs, blocks = -(-rows // SLAB_ROWS), -(-columns // block)
     items = starts.shape[1] * blocks * slabs
-    first, last = begin(share, items)
+    first, last = begin(chunk, items)
     while first < last:
         n, q = first // slabs // blocks, first // slabs % blocks * block
         q_count = min(block, columns - q)
@@ -281,8 +255,10 @@ def _multiply(share, A, B, C, bias, row_sums, starts, numbers):
         for s in range(0, steps, BLOCK_STEPS):
             s_count = min(BLOCK_STEPS, steps - s)
             a, b = starts[0, n] + s * a_step, starts[1, n] + s * b_step + q * b_column
+            right, b_row, b_panel = B, b_step, width
             if not in_place:
                 _copy_panels(panels, B, b, b_step, b_column, s_count, q_count)
+                right, b, b_row, b_panel = panels, 0, width, s_count * width
             if row_sums.size > 0 and q == 0:
                 _add_row_sums(row_sums[first_row:last_row], totals, A, a + first_row, a_step,
                               last_row - first_row, s_count)  # fmt: skip
@@ -290,14 +266,9 @@ def _multiply(share, A, B, C, bias, row_sums, starts, numbers):
                 r_count, c = min(SLAB_ROWS, last_row - r), (n * rows + r) * columns + q
                 if s == 0 and adding:
                     _begin(C, c, columns, bias, q, r_count, q_count)
-                if in_place:
-                    _multiply_slab(C, c, columns, A, a + r * a_row, a_row, a_step, B, b, b_step,
-                                   width, room, s_count, r_count, q_count,
-                                   s > 0 or adding)  # fmt: skip
-                else:
-                    _multiply_slab(C, c, columns, A, a + r * a_row, a_row, a_step, panels, 0, width,
-                                   s_count * width, room, s_count, r_count, q_count,
-                                   s > 0 or adding)  # fmt: skip
+                _multiply_slab(C, c, columns, A, a + r * a_row, a_row, a_step, right, b, b_row,
+                               b_panel, scratch, s_count, r_count, q_count,
+                               s > 0 or adding)  # fmt: skip
         first += -(-(last_row - first_row) // SLAB_ROWS)
 
 
@@ -313,8 +284,8 @@ def _copy_rest(target, source, at, row, rows, count):
 
 
 @jit
-def _dot(share, A, B, C, bias, starts, numbers):
-    """C = bias + A B for one share of the blocks of C, where steps are one apart in A and B."""
+def _dot(chunk, A, B, C, bias, starts, numbers):
+    """C = bias + A B for one chunk of the blocks of C, where steps are one apart in A and B."""
     rows, steps, columns, a_row, b_column = numbers
     lanes = lanes_of(C)
     whole = steps // lanes * lanes
@@ -324,13 +295,10 @@ def _dot(share, A, B, C, bias, starts, numbers):
     a_rest, b_rest = np.empty(DOT_ROWS * lanes, C.dtype), np.empty(DOT_COLUMNS * lanes, C.dtype)
     slabs, blocks = -(-rows // DOT_ROWS), -(-columns // DOT_COLUMNS)
     items = starts.shape[1] * blocks * slabs
-    first, last = begin(share, items)
+    first, last = begin(chunk, items)
     for item in range(first, last):
-        n, q, r = (
-            item // slabs // blocks,
-            item // slabs % blocks * DOT_COLUMNS,
-            item % slabs * DOT_ROWS,
-        )
+        block, n = item // slabs % blocks, item // slabs // blocks
+        q, r = block * DOT_COLUMNS, item % slabs * DOT_ROWS
         r_count, q_count = min(DOT_ROWS, rows - r), min(DOT_COLUMNS, columns - q)
         a, b = starts[0, n] + r * a_row, starts[1, n] + q * b_column
         c = (n * rows + r) * columns + q

@@ -6,7 +6,7 @@ directory; NUMBA_CACHE_DIR overrides both. If nothing can be written, a warning 
 will be compiled anew in each process.
 
 Numba itself notices a change in the file a kernel stands in, but not in other files that it takes
-code from. So the directory is named after a digest of those: after an edit it is a new one.
+code from. So the directory is named after a digest of them all: after an edit it is a new one.
 """
 
 import hashlib
@@ -36,25 +36,12 @@ USE_REFERENCES = _choice == "reference" or config.DISABLE_JIT
 
 PACKAGE = Path(__file__).parent
 PREFIX = "compiled-"
-# The files whose functions are compiled into the kernels of other files.
-SHARED = (
-    "attention_tiles.py",
-    "hashing.py",
-    "jit.py",
-    "microkernel.py",
-    "register_blocks.py",
-    "signals.py",
-    "simd.py",
-    "vector_math.py",
-    "vectors.py",
-    "winograd_transforms.py",
-)
 
 
 def _sources_digest() -> str:
     digest = hashlib.sha256()
-    for name in SHARED:
-        digest.update((PACKAGE / name).read_bytes())
+    for file in sorted(PACKAGE.glob("*.py")):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -68,8 +55,8 @@ def _candidates() -> list[Path]:
 
 
 def _cache_directory() -> Path | None:
-    for place in _candidates():
-        directory = place / f"{PREFIX}{_sources_digest()}"
+    for parent in _candidates():
+        directory = parent / f"{PREFIX}{_sources_digest()}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=directory).close()
@@ -147,6 +134,11 @@ def jit_part(function: Callable) -> Any:
     return njit(function, nogil=True, error_model="numpy", _nrt=False)
 
 
+def jit_inline(function: Callable) -> Any:
+    """Compile a part of kernels that is so small that even a call of it would cost too much."""
+    return njit(function, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+
+
 def twin_of(reference: F) -> Callable[[F], F]:
     """Marks the fast twin of a plain function; where plain ones are chosen, it becomes that one."""
 
@@ -165,3 +157,34 @@ def flat(array: np.ndarray) -> np.ndarray:
     if not array.flags.carray:
         array = np.array(array, order="C")
     return array.reshape(-1)
+
+
+class _Memory:
+    """For numpy.asarray: `count` values from the first of an array on, however it lies."""
+
+    def __init__(self, array: np.ndarray, count: int) -> None:
+        data = array.__array_interface__["data"][0], False  # not read-only
+        self.array = array  # whose memory must live as long
+        self.__array_interface__ = {
+            "data": data, "shape": (count,), "typestr": array.dtype.str, "version": 3
+        }  # fmt: skip
+
+
+def strided(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The memory of an array, of two dims or more, as a 1-d array for kernels, and its strides.
+
+    These are counted in elements, and 0 along dims of size 1, which may be broadcast. The array is
+    copied only if it lies backwards or misaligned.
+    """
+    size, shape = array.itemsize, array.shape
+    strides = tuple([s // size for s in array.strides])
+    if 1 in shape:
+        strides = tuple([s if n > 1 else 0 for n, s in zip(shape, strides, strict=True)])
+    if array.flags.carray:
+        return array.reshape(-1), strides
+    if (transposed := array.swapaxes(-1, -2)).flags.carray:
+        return transposed.reshape(-1), strides
+    if not array.flags.aligned or min(strides) < 0:
+        return strided(np.array(array, order="C"))
+    count = array.size and 1 + sum([(n - 1) * s for n, s in zip(shape, strides, strict=True)])
+    return np.asarray(_Memory(array, count)), strides

@@ -24,27 +24,24 @@ from tinyvision.kernels.simd import (
     fma,
     lanes_of,
     load,
-    load_between,
     load_first,
     mul,
     splat,
     store,
     store_first,
     sub,
+    sum_run,
+    sums_about,
     total,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 
 Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def layer_norm_forward_reference(
-    input: np.ndarray,
-    weight: np.ndarray | None,
-    bias: np.ndarray | None,
-    eps: float,
-    centre: bool,
-) -> Arrays3:
+    input: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float, centre: bool,
+) -> Arrays3:  # fmt: skip
     """Returns (output, mean, rstd); centre=False is RMS normalisation."""
     mean = input.mean(axis=1, dtype=np.float64) * centre
     centred = input - mean[:, None]
@@ -59,13 +56,9 @@ def layer_norm_forward_reference(
 
 
 def layer_norm_backward_reference(
-    grad_output: np.ndarray,
-    input: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
-    rstd: np.ndarray,
-    centre: bool,
-) -> Arrays3:
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray | None, mean: np.ndarray,
+    rstd: np.ndarray, centre: bool,
+) -> Arrays3:  # fmt: skip
     """Returns (grad_input, grad_weight, grad_bias)."""
     normalized = (input - mean[:, None]) * rstd[:, None]
     grad_bias = grad_output.sum(axis=0)
@@ -88,12 +81,8 @@ BLOCKS = 16
 
 @twin_of(layer_norm_forward_reference)
 def layer_norm_forward(
-    input: np.ndarray,
-    weight: np.ndarray | None,
-    bias: np.ndarray | None,
-    eps: float,
-    centre: bool,
-) -> Arrays3:
+    input: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float, centre: bool,
+) -> Arrays3:  # fmt: skip
     """Returns (output, mean, rstd); centre=False is RMS normalisation."""
     M, D = input.shape
     output = memory.empty(input.shape, input.dtype)
@@ -101,40 +90,26 @@ def layer_norm_forward(
     weight = np.ones(D, input.dtype) if weight is None else weight
     bias = np.zeros(D, input.dtype) if bias is None else bias
     launch(
-        _normalize, count_shares(M, input.size // 3), flat(input),
+        _normalize, count_chunks(M, input.size // 3), flat(input),
         flat(weight), flat(bias), output.reshape(-1), mean, rstd, D, input.dtype.type(eps), centre,
     )  # fmt: skip
     return output, mean, rstd
 
 
 @jit
-def _normalize(share, input, weight, bias, output, mean, rstd, D, eps, centre):
-    first, last = begin(share, mean.size)
+def _normalize(chunk, input, weight, bias, output, mean, rstd, D, eps, centre):
+    first, last = begin(chunk, mean.size)
     lanes, number = lanes_of(input), input.dtype.type
-    zero, whole, left, one_over_D = splat(number(0)), D // lanes * lanes, D % lanes, number(1 / D)
+    whole, left, one_over_D = D // lanes * lanes, D % lanes, number(1 / D)
     for m in range(first, last):
         start = m * D
-        if centre:
-            sums = zero
-            for d in range(0, whole, lanes):
-                sums = add(sums, load(input, start + d))
-            if left > 0:
-                sums = add(sums, load_first(input, start + whole, left))
-            mean[m] = total(sums) * one_over_D
-        else:
-            mean[m] = 0
-        centres, rests, squares = splat(mean[m]), zero, zero
-        for d in range(0, whole, lanes):
-            x = sub(load(input, start + d), centres)
-            rests, squares = add(rests, x), fma(x, x, squares)
-        if left > 0:
-            x = sub(load_between(input, start + whole, 0, left, centres), centres)
-            rests, squares = add(rests, x), fma(x, x, squares)
+        mean[m] = sum_run(input, start, D) * one_over_D if centre else number(0)
+        rest, squares = sums_about(input, start, D, mean[m])
         # What rounding the mean left over; it matters when the mean is large.
-        rest = total(rests) * one_over_D if centre else number(0)
-        var = max(total(squares) * one_over_D - rest * rest, number(0))
+        rest = rest * one_over_D if centre else number(0)
+        var = max(squares * one_over_D - rest * rest, number(0))
         rstd[m] = number(1) / np.sqrt(var + eps)
-        scale, shift = splat(rstd[m]), splat(-rest * rstd[m])
+        centres, scale, shift = splat(mean[m]), splat(rstd[m]), splat(-rest * rstd[m])
         for d in range(0, whole, lanes):
             normalized = fma(sub(load(input, start + d), centres), scale, shift)
             store(output, start + d, fma(normalized, load(weight, d), load(bias, d)))
@@ -146,20 +121,16 @@ def _normalize(share, input, weight, bias, output, mean, rstd, D, eps, centre):
 
 @twin_of(layer_norm_backward_reference)
 def layer_norm_backward(
-    grad_output: np.ndarray,
-    input: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
-    rstd: np.ndarray,
-    centre: bool,
-) -> Arrays3:
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray | None, mean: np.ndarray,
+    rstd: np.ndarray, centre: bool,
+) -> Arrays3:  # fmt: skip
     """Returns (grad_input, grad_weight, grad_bias)."""
     D = input.shape[1]
     grad_input = memory.empty(input.shape, input.dtype)
     weight = np.ones(D, input.dtype) if weight is None else weight
     sums = np.zeros((2, BLOCKS, D), input.dtype)  # of d_weight and d_bias, by block
     launch(
-        _normalize_backward, count_shares(BLOCKS, input.size // 2),
+        _normalize_backward, count_chunks(BLOCKS, input.size // 2),
         flat(grad_output), flat(input), flat(weight), flat(mean), flat(rstd),
         grad_input.reshape(-1), sums.reshape(-1), D, centre,
     )  # fmt: skip
@@ -168,9 +139,9 @@ def layer_norm_backward(
 
 
 @jit
-def _normalize_backward(share, grad_output, input, weight, mean, rstd, grad_input, sums, D, centre):
+def _normalize_backward(chunk, grad_output, input, weight, mean, rstd, grad_input, sums, D, centre):
     M = mean.size
-    first, last = begin(share, BLOCKS)
+    first, last = begin(chunk, BLOCKS)
     for block in range(first, last):
         for m in range(M * block // BLOCKS, M * (block + 1) // BLOCKS):
             _row_backward(

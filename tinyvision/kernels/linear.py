@@ -12,8 +12,8 @@ Gradients:
 
 import numpy as np
 
-from tinyvision.kernels.gemm import product, span
-from tinyvision.kernels.jit import flat, twin_of
+from tinyvision.kernels.gemm import product
+from tinyvision.kernels.jit import flat, strided, twin_of
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
@@ -27,13 +27,9 @@ def linear_forward_reference(
 
 
 def linear_backward_reference(
-    grad_output: np.ndarray,
-    input: np.ndarray | None,
-    weight: np.ndarray | None,
-    needs_input: bool,
-    needs_weight: bool,
-    needs_bias: bool,
-) -> Gradients:
+    grad_output: np.ndarray, input: np.ndarray | None, weight: np.ndarray | None, needs_input: bool,
+    needs_weight: bool, needs_bias: bool,
+) -> Gradients:  # fmt: skip
     """The gradients that are needed, None for the others.
 
     Without needs_weight input may be None, and without needs_input weight.
@@ -53,7 +49,7 @@ def linear_backward_reference(
 @twin_of(linear_forward_reference)
 def linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """input weight^T + bias"""
-    (rows, row_strides), (columns, column_strides) = span(input), span(weight)
+    (rows, row_strides), (columns, column_strides) = strided(input), strided(weight)
     sizes = (*input.shape, len(weight))
     bias = None if bias is None else flat(bias)
     return product(rows, row_strides, columns, column_strides[::-1], sizes, bias)
@@ -61,13 +57,9 @@ def linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | Non
 
 @twin_of(linear_backward_reference)
 def linear_backward(
-    grad_output: np.ndarray,
-    input: np.ndarray | None,
-    weight: np.ndarray | None,
-    needs_input: bool,
-    needs_weight: bool,
-    needs_bias: bool,
-) -> Gradients:
+    grad_output: np.ndarray, input: np.ndarray | None, weight: np.ndarray | None, needs_input: bool,
+    needs_weight: bool, needs_bias: bool,
+) -> Gradients:  # fmt: skip
     """The gradients that are needed, None for the others.
 
     Without needs_weight input may be None, and without needs_input weight.
@@ -76,13 +68,13 @@ def linear_backward(
     grad_input = grad_weight = grad_bias = None
     if needs_input:
         assert weight is not None
-        grad_input = product(grad, (N, 1), *span(weight), (M, N, weight.shape[1]))
+        grad_input = product(grad, (N, 1), *strided(weight), (M, N, weight.shape[1]))
     if needs_bias:
         grad_bias = np.zeros(N, grad.dtype)
     if needs_weight:
         assert input is not None
         sizes = (N, M, input.shape[1])
-        grad_weight = product(grad, (1, N), *span(input), sizes, row_sums=grad_bias)
+        grad_weight = product(grad, (1, N), *strided(input), sizes, row_sums=grad_bias)
     if needs_bias and (grad_weight is None or grad_weight.size == 0):
         one = np.ones(1, grad.dtype)
         grad_bias = product(one, (0, 0), grad, (N, 1), (1, M, N)).reshape(N)

@@ -29,7 +29,7 @@ from tinyvision.kernels.simd import (
     store_first,
     where_greater,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 from tinyvision.kernels.windows import Bounds, Pair, Windows
 
 Shape4 = tuple[int, int, int, int]
@@ -62,16 +62,16 @@ def max_pool2d_forward(input: np.ndarray, windows: Windows) -> tuple[np.ndarray,
     output = memory.empty((N, C, *windows.output_size), input.dtype)
     taps = memory.empty(output.shape, _taps_dtype(windows.kernel_size))
     if output.size > 0:
-        shares = count_shares(N * C, 2 * output.size * math.prod(windows.kernel_size))
+        chunks = count_chunks(N * C, 2 * output.size * math.prod(windows.kernel_size))
         launch(
-            _max_pool, shares, flat(input), output.reshape(-1), taps.reshape(-1), N * C, H, W,
+            _max_pool, chunks, flat(input), output.reshape(-1), taps.reshape(-1), N * C, H, W,
             tuple(windows),
         )  # fmt: skip
     return output, taps
 
 
 @jit_part
-def _pixels(row, start, column, step, W, outside, room):
+def _pixels(row, start, column, step, W, outside, scratch):
     """Lane i is the pixel row[start + i * step] of column + i * step, or `outside` the image."""
     lanes = lanes_of(row)
     if step == 1:
@@ -82,10 +82,10 @@ def _pixels(row, start, column, step, W, outside, room):
         return evens(low, load_between(row, start + lanes, -column, W - column, outside))
     for lane in range(lanes):
         if 0 <= column + lane * step < W:
-            room[lane] = row[start + lane * step]
+            scratch[lane] = row[start + lane * step]
         else:
-            room[lane] = -np.inf
-    return load(room, 0)
+            scratch[lane] = -np.inf
+    return load(scratch, 0)
 
 
 # A vector holds neighbouring outputs, and the taps of their windows are compared one after the
@@ -93,12 +93,12 @@ def _pixels(row, start, column, step, W, outside, room):
 # second vector, as floats, so that one comparison selects in both. Most windows are inside the
 # image: these are read without looking for its border, and without a call.
 @jit
-def _max_pool(share, input, output, taps, planes, H, W, windows):
+def _max_pool(chunk, input, output, taps, planes, H, W, windows):
     (kH, kW), (sh, sw), (ph, pw), (dh, dw), (H_out, W_out) = windows
-    first, last = begin(share, planes)
+    first, last = begin(chunk, planes)
     lanes, number = lanes_of(input), input.dtype.type
     lowest, zero = splat(number(-np.inf)), splat(number(0))
-    room = np.empty(lanes, input.dtype)
+    scratch = np.empty(lanes, input.dtype)
     # The first pixel of a window is its maximum if all are -inf; -1: it has no pixel in this row.
     first_columns = np.full(W_out + lanes, -1, input.dtype)
     for j in range(W_out):
@@ -118,18 +118,13 @@ def _max_pool(share, input, output, taps, planes, H, W, windows):
                 # Lanes that are not stored may read on into what follows in memory.
                 end = start + (kH - 1) * dh * W + (kW - 1) * dw + lanes * sw
                 inside = rows_inside and column >= 0 and right < W and end <= input.size
-                if inside and sw == 1:
+                if inside and sw <= 2:
                     for kh in range(kH):
                         for kw in range(kW):
-                            pixels = load(input, start + kh * dh * W + kw * dw)
-                            tap = splat(number(kh * kW + kw))
-                            best_tap = where_greater(pixels, best, tap, best_tap)
-                            best = where_greater(pixels, best, pixels, best)
-                elif inside and sw == 2:
-                    for kh in range(kH):
-                        for kw in range(kW):
-                            place = start + kh * dh * W + kw * dw
-                            pixels = evens(load(input, place), load(input, place + lanes))
+                            index = start + kh * dh * W + kw * dw
+                            pixels = load(input, index)
+                            if sw == 2:
+                                pixels = evens(pixels, load(input, index + lanes))
                             tap = splat(number(kh * kW + kw))
                             best_tap = where_greater(pixels, best, tap, best_tap)
                             best = where_greater(pixels, best, pixels, best)
@@ -143,8 +138,8 @@ def _max_pool(share, input, output, taps, planes, H, W, windows):
                         if row + kh * dh >= H:
                             break
                         for kw in range(kW):
-                            place = start + kh * dh * W + kw * dw
-                            pixels = _pixels(input, place, column + kw * dw, sw, W, lowest, room)
+                            index = start + kh * dh * W + kw * dw
+                            pixels = _pixels(input, index, column + kw * dw, sw, W, lowest, scratch)
                             tap = splat(number(kh * kW + kw))
                             best_tap = where_greater(pixels, best, tap, best_tap)
                             best = where_greater(pixels, best, pixels, best)
@@ -182,9 +177,9 @@ def max_pool2d_backward(
     grad_input = memory.empty(input_shape, grad_output.dtype)
     kh, kw = np.divmod(np.arange(math.prod(kernel_size)), kernel_size[1])
     tap_offsets = kh * dilation[0] * W + kw * dilation[1]
-    shares = count_shares(N * C, (grad_input.size + grad_output.size) // 2)
+    chunks = count_chunks(N * C, (grad_input.size + grad_output.size) // 2)
     launch(
-        _max_pool_backward, shares, flat(grad_output), flat(taps),
+        _max_pool_backward, chunks, flat(grad_output), flat(taps),
         grad_input.reshape(-1), tap_offsets, N * C, H, W, *output_size, *stride, *padding,
     )  # fmt: skip
     return grad_input
@@ -192,10 +187,10 @@ def max_pool2d_backward(
 
 @jit
 def _max_pool_backward(
-    share, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
+    chunk, grad_output, taps, grad_input, tap_offsets, planes, H, W, H_out, W_out,
     sh, sw, ph, pw,
 ):  # fmt: skip
-    first, last = begin(share, planes)
+    first, last = begin(chunk, planes)
     for plane in range(first, last):
         grad_input[plane * H * W : (plane + 1) * H * W] = 0
         for i in range(H_out):
@@ -238,17 +233,17 @@ def adaptive_max_pool2d_forward(input: np.ndarray, bounds: Bounds) -> tuple[np.n
     output = np.empty((N, C, *sizes.shape), input.dtype)
     indices = np.empty(output.shape, np.int64)
     if output.size > 0:
-        shares = count_shares(N * C, max(input.size, output.size) // 2)
+        chunks = count_chunks(N * C, max(input.size, output.size) // 2)
         launch(
-            _max_of_windows, shares, flat(input), output.reshape(-1), indices.reshape(-1), *edges,
+            _max_of_windows, chunks, flat(input), output.reshape(-1), indices.reshape(-1), *edges,
             N * C, H, W,
         )  # fmt: skip
     return output, indices
 
 
 @jit
-def _max_of_windows(share, input, output, indices, top, bottom, left, right, planes, H, W):
-    first, last = begin(share, planes)
+def _max_of_windows(chunk, input, output, indices, top, bottom, left, right, planes, H, W):
+    first, last = begin(chunk, planes)
     for plane in range(first, last):
         at = plane * top.size * left.size
         for i in range(top.size):

@@ -57,7 +57,7 @@ def _give_back() -> None:
         size: [i for i in range(len(alike)) if _is_unused(alike, i)]
         for size, alike in _buffers.items()
     }
-    if sum(size * len(places) for size, places in unused.items()) > MAX_UNUSED_BYTES:
-        for size, places in unused.items():
-            for i in reversed(places):
+    if sum(size * len(indices) for size, indices in unused.items()) > MAX_UNUSED_BYTES:
+        for size, indices in unused.items():
+            for i in reversed(indices):
                 del _buffers[size][i]

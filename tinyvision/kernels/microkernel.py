@@ -31,6 +31,7 @@ from tinyvision.kernels.vectors import (
     splat_scalar,
     store_vector,
     sum_lanes,
+    table_entry,
     zeros,
 )
 
@@ -39,6 +40,9 @@ from tinyvision.kernels.vectors import (
 # in the 16 of other x86. Fewer rows take more columns.
 MAX_ROWS, MORE_COLUMNS = (8, 4) if VECTOR_REGISTERS == 32 else (6, 2)
 DOT_COLUMNS = 4 if VECTOR_BYTES == 64 else 2
+# All tiles there are, (rows, columns); what is left over is done one column at a time.
+OUTER_TILES = [(MAX_ROWS, 2), (4, MORE_COLUMNS), (2, 4), (1, 4)]
+DOT_TILES = [(4, DOT_COLUMNS), (2, DOT_COLUMNS), (1, DOT_COLUMNS)]
 
 
 def _number(value):
@@ -52,13 +56,6 @@ def _advance(builder, element, pointer, offset):
 def _row_pointers(builder, element, pointer, stride, rows):
     offsets = [builder.mul(stride, _number(i)) for i in range(rows)]
     return [_advance(builder, element, pointer, offset) for offset in offsets]
-
-
-def _table_entry(context, builder, table_type, table, index):
-    """table[index] of an int64 array; an even table may be given as its step, a number."""
-    if isinstance(table_type, types.Integer):
-        return builder.mul(table, index)
-    return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
 
 
 def _accumulate(builder, element, rows, columns, steps, load_operands):
@@ -102,26 +99,42 @@ def _no_unrolling(module):
     return loop
 
 
-def _make_outer_tile(rows, vectors):
-    @intrinsic
-    def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, adding):
-        """For i < rows and every lane n of `vectors` vectors:
-        C[c + i*c_row + n] =
-            sum over k <= s < k + steps of A[a + i*a_row + a_steps[s]] * B[b + b_steps[s] + n]
-        plus, if `adding`, what C held before.
-        """
-        ints = types.intp
-        signature = types.void(
-            C, ints, ints, A, ints, ints, a_steps, B, ints, b_steps, ints, ints, types.boolean
-        )
+def _choose_tile(builder, tiles, rows, columns, emit_tile):
+    """Emit each of the tiles, and the jump to the one of so many rows and columns."""
+    done = builder.append_basic_block("done")
+    choice = builder.switch(builder.add(builder.mul(rows, _number(8)), columns), done)
+    for height, widest in tiles:
+        for width in (widest, 1):
+            block = builder.append_basic_block("tile")
+            choice.add_case(_number(8 * height + width), block)
+            builder.position_at_end(block)
+            emit_tile(height, width)
+            builder.branch(done)
+    builder.position_at_end(done)
 
-        def emit(context, builder, signature, arguments):
-            _emit_outer_tile(context, builder, signature.args, arguments, rows, vectors)
-            return context.get_dummy_value()
 
-        return signature, emit
+@intrinsic
+def outer_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, adding, rows,
+               vectors):  # fmt: skip
+    """For i < rows and every lane n of `vectors` vectors, for one of OUTER_TILES:
+    C[c + i*c_row + n] =
+        sum over k <= s < k + steps of A[a + i*a_row + a_steps[s]] * B[b + b_steps[s] + n]
+    plus, if `adding`, what C held before.
+    """
+    ints = types.intp
+    signature = types.void(
+        C, ints, ints, A, ints, ints, a_steps, B, ints, b_steps, ints, ints, types.boolean, ints,
+        ints,
+    )  # fmt: skip
 
-    return outer_tile
+    def emit(context, builder, signature, arguments):
+        def emit_tile(rows, vectors):
+            _emit_outer_tile(context, builder, signature.args, arguments[:-2], rows, vectors)
+
+        _choose_tile(builder, OUTER_TILES, *arguments[-2:], emit_tile)
+        return context.get_dummy_value()
+
+    return signature, emit
 
 
 def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
@@ -136,50 +149,51 @@ def _emit_outer_tile(context, builder, types_, arguments, rows, vectors):
 
     def load_operands(step):
         s = builder.add(k, step)
-        to_a = _table_entry(context, builder, types_[6], a_steps, s)
-        to_b = _table_entry(context, builder, types_[9], b_steps, s)
+        to_a = table_entry(context, builder, types_[6], a_steps, s)
+        to_b = table_entry(context, builder, types_[9], b_steps, s)
         first = _advance(builder, element, start_b, to_b)
-        places = [_advance(builder, element, first, _number(v * lanes)) for v in range(vectors)]
+        pointers = [_advance(builder, element, first, _number(v * lanes)) for v in range(vectors)]
 
         def load_a(i):
-            place = _advance(builder, element, rows_a[i], to_a)
-            return splat_scalar(builder, element, builder.load(place, typ=llvm_scalar(element)))
+            pointer = _advance(builder, element, rows_a[i], to_a)
+            return splat_scalar(builder, element, builder.load(pointer, typ=llvm_scalar(element)))
 
-        return load_a, [load_vector(builder, element, place) for place in places]
+        return load_a, [load_vector(builder, element, pointer) for pointer in pointers]
 
     sums = _accumulate(builder, element, rows, vectors, steps, load_operands)
-    places = {(i, v): _advance(builder, element, rows_c[i], _number(v * lanes)) for i, v in sums}
+    pointers = {(i, v): _advance(builder, element, rows_c[i], _number(v * lanes)) for i, v in sums}
     with builder.if_else(adding) as (then, otherwise):
         with then:
-            for position, place in places.items():
-                before = load_vector(builder, element, place)
+            for position, pointer in pointers.items():
+                before = load_vector(builder, element, pointer)
                 total = builder.fadd(before, sums[position])
-                store_vector(builder, element, total, place)
+                store_vector(builder, element, total, pointer)
         with otherwise:
-            for position, place in places.items():
-                store_vector(builder, element, sums[position], place)
+            for position, pointer in pointers.items():
+                store_vector(builder, element, sums[position], pointer)
 
 
-def _make_dot_tile(rows, columns):
-    @intrinsic
-    def dot_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, j, b_steps, steps):
-        """For i < rows, n < columns:
-        C[c + i*c_row + n] +=
-            sum over s < steps and the lanes l of a vector of
-            A[a + i*a_row + a_steps[s] + l] * B[b + b_columns[j + n] + b_steps[s] + l]
-        """
-        ints = types.intp
-        signature = types.void(
-            C, ints, ints, A, ints, ints, a_steps, B, ints, b_columns, ints, b_steps, ints
-        )
+@intrinsic
+def dot_tile(context, C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, j, b_steps, steps, rows,
+             columns):  # fmt: skip
+    """For i < rows and n < columns, for one of DOT_TILES:
+    C[c + i*c_row + n] +=
+        sum over s < steps and the lanes l of a vector of
+        A[a + i*a_row + a_steps[s] + l] * B[b + b_columns[j + n] + b_steps[s] + l]
+    """
+    ints = types.intp
+    signature = types.void(
+        C, ints, ints, A, ints, ints, a_steps, B, ints, b_columns, ints, b_steps, ints, ints, ints
+    )
 
-        def emit(context, builder, signature, arguments):
-            _emit_dot_tile(context, builder, signature.args, arguments, rows, columns)
-            return context.get_dummy_value()
+    def emit(context, builder, signature, arguments):
+        def emit_tile(rows, columns):
+            _emit_dot_tile(context, builder, signature.args, arguments[:-2], rows, columns)
 
-        return signature, emit
+        _choose_tile(builder, DOT_TILES, *arguments[-2:], emit_tile)
+        return context.get_dummy_value()
 
-    return dot_tile
+    return signature, emit
 
 
 def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
@@ -191,20 +205,20 @@ def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
     rows_a = _row_pointers(builder, element, start_a, a_row, rows)
     rows_c = _row_pointers(builder, element, start_c, c_row, rows)
     to_columns = [
-        _table_entry(context, builder, types_[9], b_columns, builder.add(j, _number(n)))
+        table_entry(context, builder, types_[9], b_columns, builder.add(j, _number(n)))
         for n in range(columns)
     ]
     columns_b = [_advance(builder, element, start_b, offset) for offset in to_columns]
 
     def load_operands(step):
-        to_a = _table_entry(context, builder, types_[6], a_steps, step)
-        to_b = _table_entry(context, builder, types_[11], b_steps, step)
-        places = [_advance(builder, element, column, to_b) for column in columns_b]
+        to_a = table_entry(context, builder, types_[6], a_steps, step)
+        to_b = table_entry(context, builder, types_[11], b_steps, step)
+        pointers = [_advance(builder, element, column, to_b) for column in columns_b]
 
         def load_a(i):
             return load_vector(builder, element, _advance(builder, element, rows_a[i], to_a))
 
-        return load_a, [load_vector(builder, element, place) for place in places]
+        return load_a, [load_vector(builder, element, pointer) for pointer in pointers]
 
     sums = _accumulate(builder, element, rows, columns, steps, load_operands)
     for i in range(rows):
@@ -213,55 +227,25 @@ def _emit_dot_tile(context, builder, types_, arguments, rows, columns):
         store_vector(builder, element, builder.fadd(before, totals), rows_c[i])
 
 
-# Their names tell how many rows they have, and `_1` that they have one vector, or one column, only.
-outer_max, outer_max_1 = _make_outer_tile(MAX_ROWS, 2), _make_outer_tile(MAX_ROWS, 1)
-outer_4, outer_4_1 = _make_outer_tile(4, MORE_COLUMNS), _make_outer_tile(4, 1)
-outer_2, outer_2_1 = _make_outer_tile(2, 4), _make_outer_tile(2, 1)
-outer_1, outer_1_1 = _make_outer_tile(1, 4), _make_outer_tile(1, 1)
-
-
 @jit_part
 def multiply_rows(C, c, c_row, A, a, a_row, a_steps, B, b, b_steps, k, steps, rows, vectors,
                   adding=False):  # fmt: skip
     """The product of `outer_tile` for any number of rows and vectors.
 
     Rows are taken MAX_ROWS at a time, the rest by 4, 2 and 1, so that no work is wasted on rows
-    that do not exist. C must have room for whole vectors. With `adding`, they are added to C.
+    that do not exist. C must have whole vectors. With `adding`, they are added to C.
     """
-    lanes = lanes_of(C)
-    i = 0
+    lanes, i = lanes_of(C), 0
     while i < rows:
-        left = rows - i
+        left, v = rows - i, 0
         height = MAX_ROWS if left >= MAX_ROWS else 4 if left >= 4 else 2 if left >= 2 else 1
-        width = 2 if height == MAX_ROWS else MORE_COLUMNS if height == 4 else 4
-        ai, ci, v = a + i * a_row, c + i * c_row, 0
+        widest = 2 if height == MAX_ROWS else MORE_COLUMNS if height == 4 else 4
         while v < vectors:
-            cv, bv = ci + v * lanes, b + v * lanes
-            wide = v + width <= vectors
-            tile = C, cv, c_row, A, ai, a_row, a_steps, B, bv, b_steps, k, steps, adding
-            if height == MAX_ROWS and wide:
-                outer_max(*tile)
-            elif height == MAX_ROWS:
-                outer_max_1(*tile)
-            elif height == 4 and wide:
-                outer_4(*tile)
-            elif height == 4:
-                outer_4_1(*tile)
-            elif height == 2 and wide:
-                outer_2(*tile)
-            elif height == 2:
-                outer_2_1(*tile)
-            elif wide:
-                outer_1(*tile)
-            else:
-                outer_1_1(*tile)
-            v += width if wide else 1
+            width = widest if v + widest <= vectors else 1
+            outer_tile(C, c + i * c_row + v * lanes, c_row, A, a + i * a_row, a_row, a_steps,
+                       B, b + v * lanes, b_steps, k, steps, adding, height, width)  # fmt: skip
+            v += width
         i += height
-
-
-dot_4, dot_4_1 = _make_dot_tile(4, DOT_COLUMNS), _make_dot_tile(4, 1)
-dot_2, dot_2_1 = _make_dot_tile(2, DOT_COLUMNS), _make_dot_tile(2, 1)
-dot_1, dot_1_1 = _make_dot_tile(1, DOT_COLUMNS), _make_dot_tile(1, 1)
 
 
 @jit_part
@@ -269,22 +253,10 @@ def add_dot_products(C, c, c_row, A, a, a_row, a_steps, B, b, b_columns, b_steps
     """The sums of `dot_tile` for any number of rows and all columns of the table b_columns."""
     i = 0
     while i < rows:
-        height = 4 if rows - i >= 4 else 2 if rows - i >= 2 else 1
-        ai, ci, j = a + i * a_row, c + i * c_row, 0
+        height, j = 4 if rows - i >= 4 else 2 if rows - i >= 2 else 1, 0
         while j < b_columns.size:
-            wide = j + DOT_COLUMNS <= b_columns.size
-            tile = C, ci + j, c_row, A, ai, a_row, a_steps, B, b, b_columns, j, b_steps, steps
-            if height == 4 and wide:
-                dot_4(*tile)
-            elif height == 4:
-                dot_4_1(*tile)
-            elif height == 2 and wide:
-                dot_2(*tile)
-            elif height == 2:
-                dot_2_1(*tile)
-            elif wide:
-                dot_1(*tile)
-            else:
-                dot_1_1(*tile)
-            j += DOT_COLUMNS if wide else 1
+            width = DOT_COLUMNS if j + DOT_COLUMNS <= b_columns.size else 1
+            dot_tile(C, c + i * c_row + j, c_row, A, a + i * a_row, a_row, a_steps,
+                     B, b, b_columns, j, b_steps, steps, height, width)  # fmt: skip
+            j += width
         i += height

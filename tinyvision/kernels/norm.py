@@ -23,17 +23,15 @@ from tinyvision.kernels.simd import (
     add,
     fma,
     lanes_of,
-    load,
-    load_first,
+    load_part,
     splat,
-    store,
-    store_first,
+    store_part,
     sub,
     sum_run,
     sums_about,
     total,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 
 Arrays4 = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -57,12 +55,9 @@ def batch_norm_forward_reference(
 
 
 def batch_norm_backward_reference(
-    grad_output: np.ndarray,
-    input: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray | None, mean: np.ndarray,
     rstd: np.ndarray,
-) -> Arrays3:
+) -> Arrays3:  # fmt: skip
     """Returns (grad_input, grad_weight, grad_bias)."""
     M = input.shape[0] * input.shape[2]
     normalized = (input - mean[:, None]) * rstd[:, None]
@@ -91,19 +86,19 @@ def batch_norm_forward(
     mean, var, rstd = (np.empty(C, input.dtype) for _ in range(3))
     weight = np.ones(C, input.dtype) if weight is None else weight
     bias = np.zeros(C, input.dtype) if bias is None else bias
-    shares = count_shares(C, input.size // 3)
+    chunks = count_chunks(C, input.size // 3)
     launch(
-        _normalize, shares, flat(input), flat(weight), flat(bias),
+        _normalize, chunks, flat(input), flat(weight), flat(bias),
         output.reshape(-1), mean, var, rstd, N, C, L, float(eps),
     )  # fmt: skip
     return output, mean, var, rstd
 
 
 @jit
-def _normalize(share, input, weight, bias, output, mean, var, rstd, N, C, L, eps):
+def _normalize(chunk, input, weight, bias, output, mean, var, rstd, N, C, L, eps):
     lanes = lanes_of(input)
     one = input.dtype.type(1)
-    first, last = begin(share, C)
+    first, last = begin(chunk, C)
     for c in range(first, last):
         sum_c = 0.0
         for n in range(N):
@@ -122,29 +117,24 @@ def _normalize(share, input, weight, bias, output, mean, var, rstd, N, C, L, eps
         shift = splat(one * input.dtype.type(bias[c] - rest * (rstd[c] * weight[c])))
         for n in range(N):
             start = (n * C + c) * L
-            for i in range(start, start + L - lanes + 1, lanes):
-                store(output, i, fma(sub(load(input, i), centre), scale, shift))
-            i, left = start + L // lanes * lanes, L % lanes
-            rest_of_row = fma(sub(load_first(input, i, left), centre), scale, shift)
-            store_first(output, i, rest_of_row, left)
+            for i in range(0, L, lanes):
+                x = sub(load_part(input, start + i, L - i), centre)
+                store_part(output, start + i, fma(x, scale, shift), L - i)
 
 
 @twin_of(batch_norm_backward_reference)
 def batch_norm_backward(
-    grad_output: np.ndarray,
-    input: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray | None, mean: np.ndarray,
     rstd: np.ndarray,
-) -> Arrays3:
+) -> Arrays3:  # fmt: skip
     """Returns (grad_input, grad_weight, grad_bias)."""
     N, C, L = input.shape
     grad_input = memory.empty(input.shape, input.dtype)
     grad_weight, grad_bias = np.empty(C, input.dtype), np.empty(C, input.dtype)
     weight = np.ones(C, input.dtype) if weight is None else weight
-    shares = count_shares(C, input.size // 3)
+    chunks = count_chunks(C, input.size // 3)
     launch(
-        _normalize_backward, shares, flat(grad_output), flat(input),
+        _normalize_backward, chunks, flat(grad_output), flat(input),
         flat(weight), flat(mean), flat(rstd), grad_input.reshape(-1), grad_weight, grad_bias,
         N, C, L,
     )  # fmt: skip
@@ -153,12 +143,12 @@ def batch_norm_backward(
 
 @jit
 def _normalize_backward(
-    share, grad_output, input, weight, mean, rstd, grad_input, grad_weight, grad_bias,
+    chunk, grad_output, input, weight, mean, rstd, grad_input, grad_weight, grad_bias,
     N, C, L,
 ):  # fmt: skip
     lanes = lanes_of(input)
     one = input.dtype.type(1)
-    first, last = begin(share, C)
+    first, last = begin(chunk, C)
     for c in range(first, last):
         sum_c, product_c = 0.0, 0.0
         for n in range(N):
@@ -173,13 +163,22 @@ def _normalize_backward(
         scales, slopes, shifts, centre = splat(scale), splat(slope), splat(shift), splat(mean[c])
         for n in range(N):
             start = (n * C + c) * L
-            for i in range(start, start + L - lanes + 1, lanes):
-                rest = fma(sub(load(input, i), centre), slopes, shifts)
-                store(grad_input, i, fma(load(grad_output, i), scales, rest))
-            i, left = start + L // lanes * lanes, L % lanes
-            rest = fma(sub(load_first(input, i, left), centre), slopes, shifts)
-            rest_of_row = fma(load_first(grad_output, i, left), scales, rest)
-            store_first(grad_input, i, rest_of_row, left)
+            for i in range(0, L, lanes):
+                x = sub(load_part(input, start + i, L - i), centre)
+                grad = load_part(grad_output, start + i, L - i)
+                store_part(grad_input, start + i, fma(grad, scales, fma(x, slopes, shifts)), L - i)
+
+
+@jit_part
+def _sums_of_products(grad_output, input, start, count, mean):
+    """The sums of grad_output and of grad_output * (input - mean) over a run."""
+    means, zero = splat(mean), splat(input.dtype.type(0))
+    sums, products = zero, zero
+    for i in range(0, count, lanes_of(input)):
+        grad = load_part(grad_output, start + i, count - i)
+        x = sub(load_part(input, start + i, count - i), means)
+        sums, products = add(sums, grad), fma(grad, x, products)
+    return total(sums), total(products)
 
 
 def scale_channels_reference(input: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -192,36 +191,18 @@ def scale_channels(input: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> n
     """input * scale + shift, with one scale and one shift for each channel."""
     N, C, L = input.shape
     output = memory.empty(input.shape, input.dtype)
-    shares = count_shares(N * C, input.size // 5)
-    launch(_scale, shares, flat(input), flat(scale), flat(shift), output.reshape(-1), N * C, L)
+    chunks = count_chunks(N * C, input.size // 5)
+    launch(_scale, chunks, flat(input), flat(scale), flat(shift), output.reshape(-1), N * C, L)
     return output
 
 
 @jit
-def _scale(share, input, scale, shift, output, rows, L):
+def _scale(chunk, input, scale, shift, output, rows, L):
     lanes = lanes_of(input)
-    first, last = begin(share, rows)
+    first, last = begin(chunk, rows)
     for row in range(first, last):
         start, c = row * L, row % scale.size
         scales, shifts = splat(scale[c]), splat(shift[c])
-        for i in range(start, start + L - lanes + 1, lanes):
-            store(output, i, fma(load(input, i), scales, shifts))
-        i, left = start + L // lanes * lanes, L % lanes
-        store_first(output, i, fma(load_first(input, i, left), scales, shifts), left)
-
-
-@jit_part
-def _sums_of_products(grad_output, input, start, count, centre):
-    """The sums of grad_output and of grad_output * (input - centre) over a run."""
-    lanes = lanes_of(input)
-    centres, zero = splat(centre), input.dtype.type(0)
-    sums, products = splat(zero), splat(zero)
-    for i in range(start, start + count - lanes + 1, lanes):
-        grad = load(grad_output, i)
-        sums = add(sums, grad)
-        products = fma(grad, sub(load(input, i), centres), products)
-    sum_, product = total(sums), total(products)
-    for i in range(start + count // lanes * lanes, start + count):
-        sum_ += grad_output[i]
-        product += grad_output[i] * (input[i] - centre)
-    return sum_, product
+        for i in range(0, L, lanes):
+            x = load_part(input, start + i, L - i)
+            store_part(output, start + i, fma(x, scales, shifts), L - i)

@@ -14,7 +14,7 @@ import numpy as np
 from tinyvision.kernels.jit import jit, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import array_at
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 
 Arrays = Sequence[np.ndarray]
 
@@ -27,27 +27,24 @@ class KnownAddresses(dict[int, Any]):
 
 
 def sgd_step_reference(
-    params: Arrays,
-    grads: Arrays,
-    buffers: Arrays,
-    options: np.ndarray,
+    params: Arrays, grads: Arrays, buffers: Arrays, options: np.ndarray,
     known: KnownAddresses | None = None,
-) -> None:
-    """p -= lr * b or, with nesterov, lr * (g + momentum * b), where b = momentum * b + share * g.
+) -> None:  # fmt: skip
+    """b = momentum * b + (1 - dampening) * g; p -= lr * b or, if nesterov, lr * (g + momentum * b)
 
     g = sign * grad + decay * p; without buffers, p -= lr * g.
-    options: for each tensor (sign, decay, lr, momentum, share, nesterov).
+    options: for each tensor (sign, decay, lr, momentum, 1 - dampening, nesterov).
     known: for the fast version, and the next step of the same tensors.
     """
     for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
-        sign, decay, lr, momentum, share, nesterov = options[i].tolist()
+        sign, decay, lr, momentum, one_minus_dampening, nesterov = options[i].tolist()
         g = sign * grad
         if decay != 0:
             g += decay * p
         if buffers:
             b = buffers[i]
             b *= momentum
-            b += share * g
+            b += one_minus_dampening * g
             g = g + momentum * b if nesterov else b
         p -= lr * g
 
@@ -56,22 +53,25 @@ def adam_step_reference(
     params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, largest: Arrays,
     options: np.ndarray, known: KnownAddresses | None = None,
 ) -> None:  # fmt: skip
-    """m += (g - m) * share1; v = beta2 * v + share2 * g^2; p -= lr * m / (sqrt(v) * scale + eps)
+    """m += (1 - beta1) * (g - m); v = beta2 * v + (1 - beta2) * g^2
+    p -= lr * m / (sqrt(v) * scale + eps)
 
     g = sign * grad + decay * p, and p = shrink * p first. If there are arrays `largest`, they are
     kept as the largest v so far and stand in for it.
-    options: for each tensor (sign, decay, shrink, share1, beta2, share2, lr, scale, eps).
+    options: for each tensor (sign, decay, shrink, 1 - beta1, beta2, 1 - beta2, lr, scale, eps).
     known: for the fast version, and the next step of the same tensors.
     """
     for i, (p, grad, m, v) in enumerate(zip(params, grads, means, squares, strict=True)):
-        sign, decay, shrink, share1, beta2, share2, lr, scale, eps = options[i].tolist()
+        sign, decay, shrink, one_minus_beta1, beta2, one_minus_beta2, lr, scale, eps = options[
+            i
+        ].tolist()
         g = sign * grad
         if decay != 0:
             g += decay * p
         p *= shrink
-        m += share1 * (g - m)
+        m += one_minus_beta1 * (g - m)
         v *= beta2
-        v += share2 * (g * g)
+        v += one_minus_beta2 * (g * g)
         if largest:
             v = np.maximum(largest[i], v, out=largest[i])
         p -= lr * (m / (np.sqrt(v) * scale + eps))
@@ -79,12 +79,9 @@ def adam_step_reference(
 
 @twin_of(sgd_step_reference)
 def sgd_step(
-    params: Arrays,
-    grads: Arrays,
-    buffers: Arrays,
-    options: np.ndarray,
+    params: Arrays, grads: Arrays, buffers: Arrays, options: np.ndarray,
     known: KnownAddresses | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """See sgd_step_reference."""
     lists = params, grads, buffers or params
     if not _launch(_sgd, lists, options, bool(buffers), known):
@@ -106,14 +103,11 @@ GRADS = 1  # which of the lists has new arrays in each step; to keep them would 
 
 
 def _launch(
-    kernel: Callable,
-    lists: tuple[Arrays, ...],
-    options: np.ndarray,
-    has_last: bool,
+    kernel: Callable, lists: tuple[Arrays, ...], options: np.ndarray, has_last: bool,
     known: KnownAddresses | None,
-) -> bool:
+) -> bool:  # fmt: skip
     """Run the kernel, unless the arrays are of several types or not contiguous: then False."""
-    dtype, places = lists[0][0].dtype, []
+    dtype, table = lists[0][0].dtype, []
     known = KnownAddresses() if known is None else known
     for number, arrays in enumerate(lists):
         of_before, addresses = known.get(number, ((), None))
@@ -125,11 +119,11 @@ def _launch(
                 return False
             if number != GRADS:
                 known[number] = tuple(arrays), addresses
-        places.append(addresses)
+        table.append(addresses)
     sizes = np.array([p.size for p in lists[0]])
     total = int(sizes.sum())
-    shares = count_shares(total, total)
-    launch(kernel, shares, np.array(places), sizes, options.astype(dtype), has_last)
+    chunks = count_chunks(total, total)
+    launch(kernel, chunks, np.array(table), sizes, options.astype(dtype), has_last)
     return True
 
 
@@ -152,27 +146,34 @@ def _addresses(arrays: Arrays, dtype: np.dtype) -> list[int] | None:
 
 @jit_part
 def _sgd_range(p, grad, b, o, has_buffers):
-    sign, decay, lr, momentum, share, nesterov = o[0], o[1], o[2], o[3], o[4], o[5]
+    sign, decay, lr, momentum, one_minus_dampening, nesterov = o[0], o[1], o[2], o[3], o[4], o[5]
     for i in range(p.size):
         g = sign * grad[i]
         if decay != 0:
             g += decay * p[i]
         if has_buffers:
-            b[i] = momentum * b[i] + share * g
+            b[i] = momentum * b[i] + one_minus_dampening * g
             g = g + momentum * b[i] if nesterov != 0 else b[i]
         p[i] -= lr * g
 
 
 @jit_part
 def _adam_range(p, grad, m, v, largest, o, has_largest):
-    sign, decay, shrink, share1, beta2, share2 = o[0], o[1], o[2], o[3], o[4], o[5]
+    sign, decay, shrink, one_minus_beta1, beta2, one_minus_beta2 = (
+        o[0],
+        o[1],
+        o[2],
+        o[3],
+        o[4],
+        o[5],
+    )
     lr, scale, eps = o[6], o[7], o[8]
     for i in range(p.size):
         g = sign * grad[i]
         if decay != 0:
             g += decay * p[i]
-        m[i] += share1 * (g - m[i])
-        v[i] = beta2 * v[i] + share2 * (g * g)
+        m[i] += one_minus_beta1 * (g - m[i])
+        v[i] = beta2 * v[i] + one_minus_beta2 * (g * g)
         square = v[i]
         if has_largest:
             square = np.maximum(largest[i], square)
@@ -181,28 +182,28 @@ def _adam_range(p, grad, m, v, largest, o, has_largest):
 
 
 @jit
-def _sgd(share, places, sizes, options, has_buffers):
-    first, last = begin(share, sizes.sum())
+def _sgd(chunk, addresses, sizes, options, has_buffers):
+    first, last = begin(chunk, sizes.sum())
     for t in range(sizes.size):
         i, count = max(first, 0), min(last, sizes[t]) - max(first, 0)
         if count > 0:
-            p = array_at(places[0, t], i, count, options)
-            grad = array_at(places[1, t], i, count, options)
-            b = array_at(places[2, t], i, count, options)
+            p = array_at(addresses[0, t], i, count, options)
+            grad = array_at(addresses[1, t], i, count, options)
+            b = array_at(addresses[2, t], i, count, options)
             _sgd_range(p, grad, b, options[t], has_buffers)
         first, last = first - sizes[t], last - sizes[t]
 
 
 @jit
-def _adam(share, places, sizes, options, has_largest):
-    first, last = begin(share, sizes.sum())
+def _adam(chunk, addresses, sizes, options, has_largest):
+    first, last = begin(chunk, sizes.sum())
     for t in range(sizes.size):
         i, count = max(first, 0), min(last, sizes[t]) - max(first, 0)
         if count > 0:
-            p = array_at(places[0, t], i, count, options)
-            grad = array_at(places[1, t], i, count, options)
-            m = array_at(places[2, t], i, count, options)
-            v = array_at(places[3, t], i, count, options)
-            largest = array_at(places[4, t], i, count, options)
+            p = array_at(addresses[0, t], i, count, options)
+            grad = array_at(addresses[1, t], i, count, options)
+            m = array_at(addresses[2, t], i, count, options)
+            v = array_at(addresses[3, t], i, count, options)
+            largest = array_at(addresses[4, t], i, count, options)
             _adam_range(p, grad, m, v, largest, options[t], has_largest)
         first, last = first - sizes[t], last - sizes[t]

@@ -27,16 +27,16 @@ def new_signal() -> np.ndarray:
     return np.zeros(SIGNAL_SIZE, np.int64)
 
 
-def new_share(number: int, shares: int, helpers: int = 0) -> np.ndarray:
-    """What a kernel gets told: its share of a job, and how many helpers to let begin theirs."""
-    share = np.zeros((1 + helpers) * SIGNAL_SIZE, np.int64)
-    share[:3] = number, shares, helpers
-    return share
+def new_chunk(number: int, chunks: int, workers: int = 0) -> np.ndarray:
+    """What a kernel gets told: its chunk of a job, and how many workers to let begin theirs."""
+    chunk = np.zeros((1 + workers) * SIGNAL_SIZE, np.int64)
+    chunk[:3] = number, chunks, workers
+    return chunk
 
 
-def signal_to(helper: int, share: np.ndarray) -> np.ndarray:
-    """The signal by which a share lets helper 1, 2, ... begin, and what to set it to."""
-    return share[helper * SIGNAL_SIZE :]
+def signal_to(worker: int, chunk: np.ndarray) -> np.ndarray:
+    """The signal by which a chunk lets worker 1, 2, ... begin, and what to set it to."""
+    return chunk[worker * SIGNAL_SIZE :]
 
 
 @intrinsic
@@ -99,13 +99,13 @@ def give_and_spin(given, signal, number):
 
 
 @jit_part
-def begin(share, items):
+def begin(chunk, items):
     """Which of a job's items to do in this call of a kernel: (first, last + 1).
 
-    This also lets the helpers begin: now that a kernel runs here, Python's global lock is free.
+    This also lets the workers begin: now that a kernel runs here, Python's global lock is free.
     """
-    number, shares, helpers = share[0], share[1], share[2]
-    for helper in range(1, helpers + 1):
-        signal = helper * SIGNAL_SIZE
-        _write(share, signal, share[signal + 1])
-    return items * number // shares, items * (number + 1) // shares
+    number, chunks, workers = chunk[0], chunk[1], chunk[2]
+    for worker in range(1, workers + 1):
+        signal = worker * SIGNAL_SIZE
+        _write(chunk, signal, chunk[signal + 1])
+    return items * number // chunks, items * (number + 1) // chunks

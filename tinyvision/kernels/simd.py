@@ -1,4 +1,4 @@
-"""Vectors as Numba values: the small vocabulary the kernels are written in.
+"""Vectors as Numba values: the operations the kernels are written in.
 
 A CPU adds or multiplies a whole vector register (4, 8 or 16 float32) in one instruction. The
 compiler finds vectors by itself in simple loops, but not reliably in the loops that matter here,
@@ -6,9 +6,9 @@ so kernels name them. `load(x, i)` is the vector x[i], x[i+1], ..., x[i+lanes-1]
 s in every lane; the arithmetic is lane by lane. None of it checks bounds: the caller must know
 that the lanes exist, or use `load_first` / `store_first`, which touch only the first `count`.
 
-Each word is a Numba `intrinsic`: given the types of the arguments it returns a signature and a
+Each is a Numba `intrinsic`: given the types of the arguments it returns a signature and a
 function that emits LLVM code (vectors.py). Arrays are flat (1-d, C-contiguous) and of float32 or
-float64; `store_first` can also store into one of integers, and `store_transposed` read from one.
+float64; `store_first` can also store into one of integers.
 """
 
 from llvmlite import ir
@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinyvision.kernels.jit import jit_part
+from tinyvision.kernels.jit import jit_inline
 from tinyvision.kernels.vectors import (
     INT,
     INT32,
@@ -40,7 +40,6 @@ from tinyvision.kernels.vectors import (
     store_vector,
     suffix,
     sum_lanes,
-    transpose_lanes,
     whole_numbers,
     zeros,
 )
@@ -88,19 +87,6 @@ def load(typing_context, array, offset):
         return load_vector(builder, array.dtype, pointer)
 
     return Vector(array.dtype)(array, types.intp), emit
-
-
-@intrinsic
-def load_first(typing_context, array, offset, count):
-    """array[offset : offset + count], and 0 in the lanes after it, whose memory is not read."""
-
-    def emit(context, builder, signature, arguments):
-        vector = llvm_vector(array.dtype)
-        pointer = element_pointer(context, builder, array, *arguments[:2])
-        mask = lanes_below(builder, vector, arguments[2])
-        return masked_load(builder, array.dtype, pointer, mask, zeros(array.dtype))
-
-    return Vector(array.dtype)(array, types.intp, types.intp), emit
 
 
 @intrinsic
@@ -175,45 +161,15 @@ def store_by_twos(typing_context, array, offset, value, count):
         target, offset, value, count = arguments
         lanes, element = value.type.count, array.dtype
         for half in range(2):
-            # Lane i goes to place 2 * i; what is in the places between them is masked off.
-            places = [half * lanes // 2 + i // 2 for i in range(lanes)]
-            spread = builder.shuffle_vector(value, value, lane_numbers(places))
-            is_place = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1, 0] * (lanes // 2))
+            # Lane i goes to lane 2 * i of both halves; what is between them is masked off.
+            sources = [half * lanes // 2 + i // 2 for i in range(lanes)]
+            expanded = builder.shuffle_vector(value, value, lane_numbers(sources))
+            is_even = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1, 0] * (lanes // 2))
             left = builder.sub(builder.add(count, count), ir.Constant(INT, half * lanes))
-            mask = builder.and_(lanes_below(builder, value.type, left), is_place)
+            mask = builder.and_(lanes_below(builder, value.type, left), is_even)
             to = builder.add(offset, ir.Constant(INT, half * lanes))
             pointer = element_pointer(context, builder, array, target, to)
-            masked_store(builder, element, pointer, mask, spread)
-        return context.get_dummy_value()
-
-    return signature, emit
-
-
-@intrinsic
-def store_transposed(typing_context, target, to, to_row, source, at, row, rows, columns, factor):
-    """target[to + j*to_row + i] = factor * source[at + i*row + j] for i < rows and j < columns
-
-    At most as many rows and columns as a vector has lanes, and at least one, are read; exactly as
-    many are written. The source may be of unsigned integers.
-    """
-    ints = types.intp
-    signature = types.void(target, ints, ints, source, ints, ints, ints, ints, factor)
-
-    def emit(context, builder, signature, arguments):
-        target_, to, to_row, source_, at, row, rows, columns, factor_ = arguments
-        mask, otherwise = lanes_below(builder, factor_.type, columns), zeros(target.dtype)
-        numbers = [ir.Constant(INT, i) for i in range(factor_.type.count)]
-        last, read = builder.sub(rows, ir.Constant(INT, 1)), []
-        for i in numbers:
-            i = builder.select(builder.icmp_signed("<", i, last), i, last)  # a row that exists
-            place = builder.add(at, builder.mul(i, row))
-            pointer = element_pointer(context, builder, source, source_, place)
-            values = masked_load(builder, source.dtype, pointer, mask, otherwise)
-            read.append(builder.fmul(values, factor_))
-        for j, values in zip(numbers, transpose_lanes(builder, read), strict=True):
-            place = builder.add(to, builder.mul(j, to_row))
-            pointer = element_pointer(context, builder, target, target_, place)
-            store_vector(builder, target.dtype, values, pointer)
+            masked_store(builder, element, pointer, mask, expanded)
         return context.get_dummy_value()
 
     return signature, emit
@@ -252,13 +208,13 @@ def evens(typing_context, x, y):
     return x(x, y), emit
 
 
-def _word(count, emit_lanes):
-    """The word that takes `count` vectors of one type, 1 to 3, to another of that type.
+def _lanewise(count, emit_lanes):
+    """The operation that takes `count` vectors of one type, 1 to 3, to another of that type.
 
     emit_lanes: (builder, element type, *vectors) -> vector, which emits the code for it.
     """
 
-    def word(x, *others):
+    def typed(x, *others):
         def emit(context, builder, signature, arguments):
             return emit_lanes(builder, x.element, *arguments)
 
@@ -266,40 +222,44 @@ def _word(count, emit_lanes):
 
     # Numba reads the number of arguments off the function.
     by_count = {
-        1: lambda typing_context, x: word(x),
-        2: lambda typing_context, x, y: word(x, y),
-        3: lambda typing_context, x, y, z: word(x, y, z),
+        1: lambda typing_context, x: typed(x),
+        2: lambda typing_context, x, y: typed(x, y),
+        3: lambda typing_context, x, y, z: typed(x, y, z),
     }
     return intrinsic(by_count[count])
 
 
-add = _word(2, lambda builder, _, x, y: builder.fadd(x, y))
-sub = _word(2, lambda builder, _, x, y: builder.fsub(x, y))
-mul = _word(2, lambda builder, _, x, y: builder.fmul(x, y))
-div = _word(2, lambda builder, _, x, y: builder.fdiv(x, y))
+add = _lanewise(2, lambda builder, _, x, y: builder.fadd(x, y))
+sub = _lanewise(2, lambda builder, _, x, y: builder.fsub(x, y))
+mul = _lanewise(2, lambda builder, _, x, y: builder.fmul(x, y))
+div = _lanewise(2, lambda builder, _, x, y: builder.fdiv(x, y))
 # x * y + z
-fma = _word(3, multiply_add)
+fma = _lanewise(3, multiply_add)
 # The greater, and the smaller, of x and y; y where one of them is not a number.
-maximum = _word(2, lambda builder, _, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
-minimum = _word(2, lambda builder, _, x, y: builder.select(builder.fcmp_ordered("<", x, y), x, y))
+maximum = _lanewise(
+    2, lambda builder, _, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y)
+)
+minimum = _lanewise(
+    2, lambda builder, _, x, y: builder.select(builder.fcmp_ordered("<", x, y), x, y)
+)
 # x rounded to whole numbers.
-rint = _word(
+rint = _lanewise(
     1, lambda builder, element, x: call_llvm(builder, f"llvm.rint.{suffix(element)}", x.type, [x])
 )
 # 2^n for whole numbers n whose 2^n is a normal number, and 0 for the next smaller n.
-power_of_two = _word(
+power_of_two = _lanewise(
     1,
     lambda builder, element, n: make_power_of_two(
         builder, element, whole_numbers(builder, element, n)
     ),
 )
 # x * 2^n for whole numbers n, up to infinity and down to 0.
-times_power_of_two = _word(2, multiply_by_power_of_two)
+times_power_of_two = _lanewise(2, multiply_by_power_of_two)
 
 
 def make_polynomial(coefficients):
     """c[0] + c[1] * x + c[2] * x^2 + ... with the coefficients for the bits of x's type."""
-    return _word(
+    return _lanewise(
         1,
         lambda builder, element, x: evaluate_polynomial(
             builder, element, coefficients[element.bitwidth], x
@@ -340,47 +300,56 @@ def largest(typing_context, x):
     return x.element(x), emit
 
 
-# Built from the vocabulary ---------------------------------------------------------------------
+# Built from these ------------------------------------------------------------------------------
 
 
-@jit_part
+@jit_inline
 def sum_run(array, start, count):
     """The sum of array[start : start + count], one partial sum per lane of a vector."""
-    lanes = lanes_of(array)
-    totals = splat(array.dtype.type(0))
+    lanes, sums = lanes_of(array), splat(array.dtype.type(0))
     for i in range(start, start + count - lanes + 1, lanes):
-        totals = add(totals, load(array, i))
-    rest = load_first(array, start + count // lanes * lanes, count % lanes)
-    return total(add(totals, rest))
+        sums = add(sums, load(array, i))
+    if count % lanes > 0:
+        sums = add(sums, load_first(array, start + count // lanes * lanes, count % lanes))
+    return total(sums)
 
 
-@jit_part
+@jit_inline
 def sums_about(array, start, count, centre):
     """The sums of array - centre and of its square over a run of the array."""
-    lanes = lanes_of(array)
-    centres, zero = splat(centre), array.dtype.type(0)
-    sums, squares = splat(zero), splat(zero)
+    lanes, centres = lanes_of(array), splat(centre)
+    sums = squares = splat(array.dtype.type(0))
     for i in range(start, start + count - lanes + 1, lanes):
         difference = sub(load(array, i), centres)
-        sums = add(sums, difference)
-        squares = fma(difference, difference, squares)
-    sum_, square = total(sums), total(squares)
-    for i in range(start + count // lanes * lanes, start + count):
-        difference_ = array[i] - centre
-        sum_ += difference_
-        square += difference_ * difference_
-    return sum_, square
+        sums, squares = add(sums, difference), fma(difference, difference, squares)
+    if count % lanes > 0:
+        rest = load_between(array, start + count // lanes * lanes, 0, count % lanes, centres)
+        difference = sub(rest, centres)
+        sums, squares = add(sums, difference), fma(difference, difference, squares)
+    return total(sums), total(squares)
 
 
-@jit_part
-def load_part(array, offset, left):
-    """The next vector of the `left` values that begin at the offset; 0 in lanes beyond them."""
+@jit_inline
+def load_first(array, offset, count):
+    """array[offset : offset + count], and 0 in the lanes after it, whose memory is not read."""
+    return load_between(array, offset, 0, count, splat(array.dtype.type(0)))
+
+
+@jit_inline
+def load_or(array, offset, left, otherwise):
+    """The next vector of the `left` values from the offset on; `otherwise` in lanes beyond them."""
     if left >= lanes_of(array):
         return load(array, offset)
-    return load_first(array, offset, left)
+    return load_between(array, offset, 0, left, otherwise)
 
 
-@jit_part
+@jit_inline
+def load_part(array, offset, left):
+    """The next vector of the `left` values from the offset on; 0 in lanes beyond them."""
+    return load_or(array, offset, left, splat(array.dtype.type(0)))
+
+
+@jit_inline
 def store_part(array, offset, value, left):
     """array[offset : offset + min(lanes, left)] = the first lanes of value"""
     if left >= lanes_of(array):

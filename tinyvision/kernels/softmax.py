@@ -20,7 +20,7 @@ Gradients, for g = dL/dy:
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.jit import flat, jit, jit_part, twin_of
+from tinyvision.kernels.jit import flat, jit, jit_inline, jit_part, twin_of
 from tinyvision.kernels.signals import begin
 from tinyvision.kernels.simd import (
     add,
@@ -29,6 +29,7 @@ from tinyvision.kernels.simd import (
     largest,
     load,
     load_between,
+    load_or,
     load_part,
     maximum,
     mul,
@@ -37,10 +38,8 @@ from tinyvision.kernels.simd import (
     sub,
     total,
 )
-from tinyvision.kernels.threads import count_shares, launch
+from tinyvision.kernels.threads import count_chunks, launch
 from tinyvision.kernels.vector_math import exp
-
-Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 # Plain ------------------------------------------------------------------------------------------
 
@@ -63,8 +62,8 @@ def softmax_backward_reference(grad_output: np.ndarray, y: np.ndarray, log: bool
 
 def cross_entropy_forward_reference(
     x: np.ndarray, target: np.ndarray, weight: np.ndarray, ignore_index: int, smoothing: float
-) -> Arrays3:
-    """Returns (losses, weights of the targets, log_softmax(x)); 0, 0 if ignored."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the losses and the weights of their targets, (2, M), 0 if ignored; log_softmax(x)."""
     D, s = x.shape[1], smoothing
     log_p = softmax_forward_reference(x, log=True)
     ignored = target == ignore_index
@@ -73,8 +72,7 @@ def cross_entropy_forward_reference(
         losses = -(1 - s) * weight[c] * log_p[np.arange(len(x)), c]
         if s:
             losses -= s / D * (weight * log_p).sum(axis=1)
-    losses, counted = np.where(ignored, 0, (losses, weight[c])).astype(x.dtype)
-    return losses, counted, log_p
+    return np.where(ignored, 0, (losses, weight[c])).astype(x.dtype), log_p
 
 
 def cross_entropy_backward_reference(
@@ -86,11 +84,11 @@ def cross_entropy_backward_reference(
     ignored = target == ignore_index
     c = np.where(ignored, 0, target)
     g = np.where(ignored, 0, grad_losses)
-    hit = (1 - smoothing) * weight[c]
-    part = smoothing / D * weight
+    on_target = (1 - smoothing) * weight[c]
+    on_each = smoothing / D * weight
     with np.errstate(all="ignore"):
-        grad_x = (g * (hit + part.sum()))[:, None] * np.exp(log_p) - g[:, None] * part
-    grad_x[np.arange(M), c] -= g * hit
+        grad_x = (g * (on_target + on_each.sum()))[:, None] * np.exp(log_p) - g[:, None] * on_each
+    grad_x[np.arange(M), c] -= g * on_target
     return grad_x.astype(log_p.dtype)
 
 
@@ -104,8 +102,8 @@ def softmax_forward(x: np.ndarray, log: bool) -> np.ndarray:
     """The softmax of each row, or its logarithm."""
     y = memory.empty(x.shape, x.dtype)
     if x.size > 0:
-        shares = count_shares(len(x), 20 * len(x) + x.size)
-        launch(_softmax, shares, flat(x), y.reshape(-1), x.shape[1], log)
+        chunks = count_chunks(len(x), 20 * len(x) + x.size)
+        launch(_softmax, chunks, flat(x), y.reshape(-1), x.shape[1], log)
     return y
 
 
@@ -114,24 +112,24 @@ def softmax_backward(grad_output: np.ndarray, y: np.ndarray, log: bool) -> np.nd
     """y is what the forward returned."""
     grad_x = memory.empty(y.shape, y.dtype)
     if y.size > 0:
-        shares = count_shares(len(y), 10 * len(y) + y.size // 2)
+        chunks = count_chunks(len(y), 10 * len(y) + y.size // 2)
         arrays = flat(grad_output), flat(y), grad_x.reshape(-1)
-        launch(_softmax_backward, shares, *arrays, y.shape[1], log)
+        launch(_softmax_backward, chunks, *arrays, y.shape[1], log)
     return grad_x
 
 
 @twin_of(cross_entropy_forward_reference)
 def cross_entropy_forward(
     x: np.ndarray, target: np.ndarray, weight: np.ndarray, ignore_index: int, smoothing: float
-) -> Arrays3:
-    """Returns (losses, weights of the targets, log_softmax(x)); 0, 0 if ignored."""
-    losses, counted = np.zeros((2, len(x)), x.dtype)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the losses and the weights of their targets, (2, M), 0 if ignored; log_softmax(x)."""
+    losses_and_weights = np.zeros((2, len(x)), x.dtype)
     log_p = memory.empty(x.shape, x.dtype)
     if x.size > 0:
-        arrays = flat(x), flat(target), flat(weight), losses, counted, log_p.reshape(-1)
-        shares = count_shares(len(x), 20 * len(x) + x.size)
-        launch(_cross_entropy, shares, *arrays, ignore_index, float(smoothing))
-    return losses, counted, log_p
+        arrays = flat(x), flat(target), flat(weight), losses_and_weights, log_p.reshape(-1)
+        chunks = count_chunks(len(x), 20 * len(x) + x.size)
+        launch(_cross_entropy, chunks, *arrays, ignore_index, float(smoothing))
+    return losses_and_weights, log_p
 
 
 @twin_of(cross_entropy_backward_reference)
@@ -143,22 +141,18 @@ def cross_entropy_backward(
     grad_x = memory.empty(log_p.shape, log_p.dtype)
     if log_p.size > 0:
         arrays = flat(grad_losses), flat(target), flat(weight), flat(log_p), grad_x.reshape(-1)
-        shares = count_shares(len(log_p), 10 * len(log_p) + log_p.size // 2)
-        launch(_cross_entropy_backward, shares, *arrays, ignore_index, float(smoothing))
+        chunks = count_chunks(len(log_p), 10 * len(log_p) + log_p.size // 2)
+        launch(_cross_entropy_backward, chunks, *arrays, ignore_index, float(smoothing))
     return grad_x
 
 
-@jit_part
-def _peak(x, at, D):
+@jit_inline
+def _row_max(x, at, D):
     """The largest of x[at : at + D]."""
-    lanes, lowest = lanes_of(x), splat(x.dtype.type(-np.inf))
-    peak = lowest
-    whole = D // lanes * lanes
-    for d in range(0, whole, lanes):
-        peak = maximum(peak, load(x, at + d))
-    if whole < D:
-        peak = maximum(peak, load_between(x, at + whole, 0, D - whole, lowest))
-    return largest(peak)
+    row_max = lowest = splat(x.dtype.type(-np.inf))
+    for d in range(0, D, lanes_of(x)):
+        row_max = maximum(row_max, load_or(x, at + d, D - d, lowest))
+    return largest(row_max)
 
 
 @jit_part
@@ -166,21 +160,21 @@ def _softmax_row(x, y, at, D, log):
     """y[at : at + D] = softmax(x[at : at + D]), or its logarithm."""
     lanes, number = lanes_of(x), x.dtype.type
     lowest, whole = splat(number(-np.inf)), D // lanes * lanes
-    peak, sums = splat(_peak(x, at, D)), splat(number(0))
+    row_max, sums = splat(_row_max(x, at, D)), splat(number(0))
     for d in range(0, whole, lanes):
-        power = exp(sub(load(x, at + d), peak))
+        power = exp(sub(load(x, at + d), row_max))
         sums = add(sums, power)
         if not log:
             store_part(y, at + d, power, lanes)
     if whole < D:
-        power = exp(sub(load_between(x, at + whole, 0, D - whole, lowest), peak))
+        power = exp(sub(load_between(x, at + whole, 0, D - whole, lowest), row_max))
         sums = add(sums, power)
         if not log:
             store_part(y, at + whole, power, D - whole)
     if log:
         rest = splat(number(np.log(total(sums))))
         for d in range(0, D, lanes):
-            value = sub(sub(load_part(x, at + d, D - d), peak), rest)
+            value = sub(sub(load_part(x, at + d, D - d), row_max), rest)
             store_part(y, at + d, value, D - d)
     else:
         scale = splat(number(1) / total(sums))
@@ -189,16 +183,16 @@ def _softmax_row(x, y, at, D, log):
 
 
 @jit
-def _softmax(share, x, y, D, log):
-    first, last = begin(share, x.size // D)
+def _softmax(chunk, x, y, D, log):
+    first, last = begin(chunk, x.size // D)
     for m in range(first, last):
         _softmax_row(x, y, m * D, D, log)
 
 
 @jit
-def _softmax_backward(share, grad_output, y, grad_x, D, log):
+def _softmax_backward(chunk, grad_output, y, grad_x, D, log):
     lanes, number = lanes_of(y), y.dtype.type
-    first, last = begin(share, y.size // D)
+    first, last = begin(chunk, y.size // D)
     for m in range(first, last):
         at = m * D
         sums = splat(number(0))
@@ -213,41 +207,41 @@ def _softmax_backward(share, grad_output, y, grad_x, D, log):
 
 
 @jit
-def _cross_entropy(share, x, target, weight, losses, counted, log_p, ignore_index, smoothing):
+def _cross_entropy(chunk, x, target, weight, results, log_p, ignore_index, smoothing):
     lanes, number, D = lanes_of(x), x.dtype.type, weight.size
-    first, last = begin(share, losses.size)
+    first, last = begin(chunk, target.size)
     for m in range(first, last):
         _softmax_row(x, log_p, m * D, D, True)
         c = target[m]
         if c == ignore_index:
             continue
-        counted[m] = weight[c]
-        losses[m] = -number(1 - smoothing) * weight[c] * log_p[m * D + c]
+        results[1, m] = weight[c]
+        results[0, m] = -number(1 - smoothing) * weight[c] * log_p[m * D + c]
         if smoothing != 0:
             sums = splat(number(0))
             for d in range(0, D, lanes):
                 left = D - d
                 sums = fma(load_part(weight, d, left), load_part(log_p, m * D + d, left), sums)
-            losses[m] -= number(smoothing / D) * total(sums)
+            results[0, m] -= number(smoothing / D) * total(sums)
 
 
 @jit
 def _cross_entropy_backward(
-    share, grad_losses, target, weight, log_p, grad_x, ignore_index, smoothing
+    chunk, grad_losses, target, weight, log_p, grad_x, ignore_index, smoothing
 ):
     lanes, number, D = lanes_of(log_p), log_p.dtype.type, weight.size
-    first, last = begin(share, target.size)
-    part, sum_of_parts = splat(number(smoothing / D)), number(smoothing / D) * weight.sum()
+    first, last = begin(chunk, target.size)
+    on_each, sum_of_each = splat(number(smoothing / D)), number(smoothing / D) * weight.sum()
     for m in range(first, last):
         at, c, g = m * D, target[m], grad_losses[m]
         if c == ignore_index:
             c, g = 0, number(0)
-        hit = number(1 - smoothing) * weight[c]
-        of_all, of_each = splat(g * (hit + sum_of_parts)), mul(splat(-g), part)
+        on_target = number(1 - smoothing) * weight[c]
+        of_all, of_each = splat(g * (on_target + sum_of_each)), mul(splat(-g), on_each)
         for d in range(0, D, lanes):
             left = D - d
             grad = mul(of_all, exp(load_part(log_p, at + d, left)))
             if smoothing != 0:
                 grad = fma(of_each, load_part(weight, d, left), grad)
             store_part(grad_x, at + d, grad, left)
-        grad_x[at + c] -= g * hit
+        grad_x[at + c] -= g * on_target

@@ -1,13 +1,13 @@
 """How many threads the kernels use, and how they are started.
 
-A kernel is a function `work(share, *arrays)` that does one share of a job, and no kernel's result
-depends, bit for bit, on the number of shares. `launch` has them done: the first by the thread it is
-called in, the others by helpers. These are Python threads, which can work at the same time because
+A kernel is a function `work(chunk, *arrays)` that does one chunk of a job, and no kernel's result
+depends, bit for bit, on the number of chunks. `launch` has them done: the first by the thread it is
+called in, the others by workers. These are Python threads, which can work at the same time because
 kernels run without Python's global lock.
 
 Why not Numba's own parallel loops? Each kernel would have to be compiled twice, and compiling is
 what the first run waits for. Its threads also abort a process in which two Python threads start a
-loop at once, or that was forked. To hand over a share takes about as long here, 3 microseconds.
+loop at once, or that was forked. To hand over a chunk takes about as long here, 3 microseconds.
 """
 
 import atexit
@@ -21,7 +21,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from tinyvision.kernels.signals import give_and_spin, new_share, new_signal, signal_to, spin
+from tinyvision.kernels.signals import give_and_spin, new_chunk, new_signal, signal_to, spin
 
 _config: Any = numba.config
 _num_threads: int = _config.NUMBA_NUM_THREADS  # one per CPU
@@ -29,12 +29,12 @@ _team: "_Team | None" = None
 # Held by the thread whose job the team works on; that thread may take it again, should a Ctrl-C
 # have kept it from giving it back.
 _team_lock = threading.RLock()
-# Nanoseconds of work per share that are worth handing over to helpers, and worth waking them up.
+# Nanoseconds of work per chunk that are worth handing over to workers, and worth waking them up.
 HAND_OVER, WAKE_UP = 20_000, 60_000
 # So much work done alone, in jobs so close to each other, also makes it worth it: there is more.
 MISSED, PAUSE = 240_000, 300_000
 _missed, _last_missed = 0, 0
-_whole = new_share(0, 1)
+_whole = new_chunk(0, 1)
 
 
 def set_num_threads(n: int) -> None:
@@ -59,23 +59,23 @@ def get_num_threads() -> int:
     return _num_threads
 
 
-def count_shares(items: int, nanoseconds: int) -> int:
-    """Into how many shares to split a job of so many items, which takes one thread about so long.
+def count_chunks(items: int, nanoseconds: int) -> int:
+    """Into how many chunks to split a job of so many items, which takes one thread about so long.
 
-    One per thread; but no share that is done as fast as it is handed over. Callers estimate the
+    One per thread; but no chunk that is done as fast as it is handed over. Callers estimate the
     time from what there is to compute and how much of that a core was measured to do in 1 ns.
     """
-    shares = min(_num_threads, items, nanoseconds // HAND_OVER)
-    if shares <= 1:
+    chunks = min(_num_threads, items, nanoseconds // HAND_OVER)
+    if chunks <= 1:
         return 1
-    team_is_awake = _team is not None and not _team.helpers[0].is_asleep
+    team_is_awake = _team is not None and not _team.workers[0].is_asleep
     if team_is_awake or nanoseconds >= 2 * WAKE_UP or _has_missed_much(nanoseconds):
-        return shares
+        return chunks
     return 1
 
 
 def _has_missed_much(nanoseconds: int) -> bool:
-    """Whether the helpers would have been of use in many small jobs of late."""
+    """Whether the workers would have been of use in many small jobs of late."""
     global _missed, _last_missed
     now = time.perf_counter_ns()
     if now - _last_missed > PAUSE:
@@ -87,57 +87,57 @@ def _has_missed_much(nanoseconds: int) -> bool:
     return True
 
 
-def launch(work: Callable, shares: int, *arrays: Any) -> None:
-    """Run work(share, *arrays) for each share of a job, on several threads if they are free.
+def launch(work: Callable, chunks: int, *arrays: Any) -> None:
+    """Run work(chunk, *arrays) for each chunk of a job, on several threads if they are free.
 
     They are not if another Python thread has them work on its own job.
     """
-    if shares == 1:
+    if chunks == 1:
         work(_whole, *arrays)
-    elif shares <= _num_threads and _team_lock.acquire(blocking=False):
+    elif chunks <= _num_threads and _team_lock.acquire(blocking=False):
         try:
-            _team_of(shares).run(work, shares, arrays)
+            _team_of(chunks).run(work, chunks, arrays)
         finally:
             _team_lock.release()
     else:
-        for number in range(shares):
-            work(new_share(number, shares), *arrays)
+        for number in range(chunks):
+            work(new_chunk(number, chunks), *arrays)
 
 
 def _team_of(size: int) -> "_Team":
     global _team
-    if _team is None or len(_team.helpers) < size - 1:
+    if _team is None or len(_team.workers) < size - 1:
         _stop_team()
         _team = _Team(_num_threads)
     return _team
 
 
 class _Team:
-    """Threads that do a job together: the one that `launch` is called in, and helpers."""
+    """Threads that do a job together: the one that `launch` is called in, and workers."""
 
     def __init__(self, size: int) -> None:
-        self.share = new_share(0, size, helpers=size - 1)
-        self.helpers = [_Helper(i, signal_to(i, self.share)) for i in range(1, size)]
+        self.chunk = new_chunk(0, size, workers=size - 1)
+        self.workers = [_Worker(i, signal_to(i, self.chunk)) for i in range(1, size)]
 
-    def run(self, work: Callable, shares: int, arrays: tuple) -> None:
-        helpers = self.helpers[: shares - 1]
-        self.share[1:3] = shares, shares - 1
-        for helper in helpers:
-            helper.begin(work, shares, arrays)
+    def run(self, work: Callable, chunks: int, arrays: tuple) -> None:
+        workers = self.workers[: chunks - 1]
+        self.chunk[1:3] = chunks, chunks - 1
+        for worker in workers:
+            worker.begin(work, chunks, arrays)
         try:
-            work(self.share, *arrays)
+            work(self.chunk, *arrays)
         finally:
-            for helper in helpers:
-                helper.finish()
-        for helper in helpers:
-            helper.raise_error()
+            for worker in workers:
+                worker.finish()
+        for worker in workers:
+            worker.raise_error()
 
 
-class _Helper(threading.Thread):
+class _Worker(threading.Thread):
     """A thread that waits for jobs, spinning at first, then asleep.
 
     `begun` and `finished` count jobs. A thread that wants Python's global lock while another has it
-    is put to sleep as well, and sleep takes longer than many kernels. So the helper begins when the
+    is put to sleep as well, and sleep takes longer than many kernels. So the worker begins when the
     first thread lets go of the lock, inside the kernel (`begin` in signals.py), and says that it
     has finished when it has let go itself.
     """
@@ -145,7 +145,7 @@ class _Helper(threading.Thread):
     def __init__(self, number: int, begun: np.ndarray) -> None:
         super().__init__(name=f"tinyvision-{number}", daemon=True)
         self.begun, self.finished = begun, new_signal()
-        self.share = new_share(number, number + 1)
+        self.chunk = new_chunk(number, number + 1)
         self.jobs = 0
         self.work: Callable | None = None
         self.arrays: tuple = ()
@@ -166,24 +166,24 @@ class _Helper(threading.Thread):
             if self.work is None:
                 return
             try:
-                self.work(self.share, *self.arrays)
+                self.work(self.chunk, *self.arrays)
             except BaseException as error:
                 self.error = error
             done += 1
 
-    def begin(self, work: Callable | None, shares: int = 1, arrays: tuple = ()) -> None:
-        """Do work(share, *arrays) as soon as the first thread does; without work, stop."""
+    def begin(self, work: Callable | None, chunks: int = 1, arrays: tuple = ()) -> None:
+        """Do work(chunk, *arrays) as soon as the first thread does; without work, stop."""
         if self.finished[0] < self.jobs:  # after a Ctrl-C
             self.finish()
         self.work, self.arrays = work, arrays
-        self.share[1] = shares
+        self.chunk[1] = chunks
         self.jobs += 1
         self.begun[1] = self.jobs
         if self.is_asleep:
             self.alarm.put(None)
 
     def finish(self) -> None:
-        """Wait until the helper has done all its jobs."""
+        """Wait until the worker has done all its jobs."""
         while not spin(self.finished, self.jobs):
             if self.is_asleep:  # a Ctrl-C came between the lines of `begin`
                 self.alarm.put(None)
@@ -199,9 +199,9 @@ class _Helper(threading.Thread):
 def _stop_team() -> None:
     global _team
     if _team is not None:
-        for helper in _team.helpers:
-            helper.begin(None)
-            helper.join()
+        for worker in _team.workers:
+            worker.begin(None)
+            worker.join()
     _team = None
 
 

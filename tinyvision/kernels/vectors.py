@@ -2,7 +2,7 @@
 
 LLVM is the compiler behind Numba. Its code is built by calls such as builder.fadd(x, y), which
 appends an addition and returns its result's name; a "builder" knows where code is being added.
-What kernels may use of all this is the vocabulary in simd.py.
+What kernels may use of all this are the operations in simd.py.
 """
 
 import llvmlite.binding as llvm
@@ -69,6 +69,13 @@ def element_pointer(context, builder, array_type, array, offset):
     integer = isinstance(element, types.Integer)
     element = ir.IntType(element.bitwidth) if integer else llvm_scalar(element)
     return builder.gep(data, [offset], source_etype=element)
+
+
+def table_entry(context, builder, table_type, table, index):
+    """table[index] of an int64 array; an even table may be given as its step, a number."""
+    if isinstance(table_type, types.Integer):
+        return builder.mul(table, index)
+    return builder.load(element_pointer(context, builder, table_type, table, index), typ=INT)
 
 
 def load_vector(builder, element, pointer, vector=None):

@@ -34,11 +34,9 @@ class Bounds(NamedTuple):
 # A network asks for the same few again at each step.
 @lru_cache
 def window_bounds(
-    image_size: tuple[int, ...],
-    windows: Windows,
-    count_include_pad: bool = True,
+    image_size: tuple[int, ...], windows: Windows, count_include_pad: bool = True,
     divisor_override: int | None = None,
-) -> Bounds:
+) -> Bounds:  # fmt: skip
     """The part of each window that is inside the image; windows must not be dilated.
 
     The size counts the window's pixels inside the image or, with count_include_pad, inside the

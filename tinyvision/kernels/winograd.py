@@ -37,9 +37,9 @@ algorithms for convolutional neural networks", arXiv:1509.09308.
 import numpy as np
 
 from tinyvision.kernels import memory
-from tinyvision.kernels.conv_plan import Pair, Shape
+from tinyvision.kernels.conv_plan import Geometry, Pair, Shape, shape_of
 from tinyvision.kernels.jit import flat, twin_of
-from tinyvision.kernels.threads import count_shares, get_num_threads, launch
+from tinyvision.kernels.threads import count_chunks, get_num_threads, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 from tinyvision.kernels.winograd_tiles import (
     POINTS,
@@ -116,9 +116,8 @@ def _transform(matrix: Matrix, tiles: np.ndarray) -> np.ndarray:
 
 
 def _output_shape(input: np.ndarray, weight: np.ndarray, padding: Pair) -> tuple[int, ...]:
-    N, _, H, W = input.shape
-    shrinking = FILTER - 1
-    return N, len(weight), H + 2 * padding[0] - shrinking, W + 2 * padding[1] - shrinking
+    shape = shape_of(input, weight, Geometry(padding=padding))
+    return shape.N, shape.C_out, shape.H_out, shape.W_out
 
 
 def _opposite(padding: Pair) -> Pair:
@@ -213,9 +212,9 @@ def winograd_grad_weight(
     grad_bias = np.zeros((parts, C_out), input.dtype)
     grad_weight = np.zeros((C_out, C_in, FILTER, FILTER), input.dtype)
     if grad_output.size > 0:
-        shares = count_shares(parts * slabs, 2 * POINTS * tiles * C_out * C_in // 60)
+        chunks = count_chunks(parts * slabs, 2 * POINTS * tiles * C_out * C_in // 60)
         launch(
-            correlate_points, shares, flat(input), flat(grad_output),
+            correlate_points, chunks, flat(input), flat(grad_output),
             sums, grad_bias.reshape(-1), from_, to, tiling, parts, slabs,
         )  # fmt: skip
         transform_weight_back(sums, grad_weight.reshape(-1), C_out, C_in, parts)
@@ -223,13 +222,9 @@ def winograd_grad_weight(
 
 
 def _convolve(
-    source: np.ndarray,
-    weight: np.ndarray,
-    weight_steps: tuple[int, int, int, int],
-    bias: np.ndarray | None,
-    target: np.ndarray,
-    padding: Pair,
-) -> None:
+    source: np.ndarray, weight: np.ndarray, weight_steps: tuple[int, int, int, int],
+    bias: np.ndarray | None, target: np.ndarray, padding: Pair,
+) -> None:  # fmt: skip
     if target.size == 0:
         return
     from_, to = _images(source, padding), _images(target, (0, 0))
@@ -245,7 +240,7 @@ def _convolve(
     blocks = min(-(-tiling.rows // (tiling.block * threads)) * threads, tiling.rows)
     products = POINTS * tiling.rows * tiling.columns * to.channels * from_.channels
     launch(
-        convolve, count_shares(blocks, products // 30), flat(source),
+        convolve, count_chunks(blocks, products // 30), flat(source),
         weight_points, biases, target.reshape(-1), from_, to, tiling, blocks,
     )  # fmt: skip
 

@@ -63,23 +63,22 @@ def panels_of(channels, lanes):
     return (channels + 2 * lanes - 1) // (2 * lanes)
 
 
-@jit_part
-def strip_rows(block, W, lanes):
-    """Of a strip, with room behind for the last block of pixels, which may be incomplete."""
-    return TILE * block + EXTENT - TILE + (lanes + W - 1) // W
+@jit
+def make_strip(tiling, W, like):
+    """Rows of vectors, as high as a block of tiles, and where in them the pixels of rows of W are.
+
+    Behind the last row is memory for a block of pixels, which may be incomplete.
+    """
+    lanes, height = lanes_of(like), TILE * tiling.block + EXTENT - TILE
+    pitch = (TILE * tiling.columns + EXTENT - TILE) * lanes
+    pixel_offsets = np.empty(height * W + lanes, np.int64)
+    for p in range(pixel_offsets.size):
+        pixel_offsets[p] = p // W * pitch + p % W * lanes
+    return np.zeros((height + (lanes + W - 1) // W) * pitch, like.dtype), pixel_offsets
 
 
 @jit_part
-def place_pixels(places, W, pitch, lanes):
-    """Where the pixels of rows of W lie in a strip, whose rows begin `pitch` numbers apart."""
-    for p in range(places.size):
-        places[p] = p // W * pitch + p % W * lanes
-
-
-@jit_part
-def load_strip(
-    strip, pitch, images, shape, image, channel, y, height, channel_places, pixel_places
-):
+def load_strip(strip, pitch, images, shape, image, channel, y, height, pixel_offsets):
     """Rows y ... y + height of a vector of channels: for each pixel the vector, 0 outside."""
     lanes, pixels = lanes_of(strip), shape.H * shape.W
     top = min(max(y, 0), shape.H)
@@ -89,41 +88,29 @@ def load_strip(
         store(strip, i, zero)
     for i in range((bottom - y) * pitch, height * pitch, lanes):
         store(strip, i, zero)
-    for i in range(lanes):  # where there are no more channels, the last one again: it is not used
-        channel_places[i] = min(channel + i, shape.channels - 1) * pixels
-    at = image * shape.channels * pixels + top * shape.W
+    at = (image * shape.channels + channel) * pixels + top * shape.W
     to = (top - y) * pitch + shape.left * lanes
     count = (bottom - top) * shape.W
     for p in range(0, count, lanes):
-        block = load_rows(images, at + p, channel_places, 0, count - p)
-        store_rows(strip, to, pixel_places, p, transposed(block), lanes, lanes)
+        block = load_rows(images, at + p, pixels, 0, shape.channels - channel, count - p, zero)
+        store_rows(strip, to, pixel_offsets, p, transposed(block), lanes, lanes)
 
 
 @jit_part
-def store_strip(images, shape, image, channel, y, height, strip, biases, channel_places,
-                pixel_places):  # fmt: skip
+def store_strip(images, shape, image, channel, y, height, strip, biases, pixel_offsets):
     """Rows y ... y + height of a vector of channels, as far as they exist."""
     lanes, pixels = lanes_of(strip), shape.H * shape.W
-    for i in range(lanes):
-        channel_places[i] = i * pixels
     to = (image * shape.channels + channel) * pixels + y * shape.W
     count = (min(y + height, shape.H) - y) * shape.W
     for p in range(0, count, lanes):
-        block = add_to_rows(load_rows(strip, 0, pixel_places, p, lanes), biases)
-        store_rows(
-            images,
-            to + p,
-            channel_places,
-            0,
-            transposed(block),
-            shape.channels - channel,
-            count - p,
-        )
+        block = load_rows(strip, 0, pixel_offsets, p, lanes, lanes, biases)
+        block = transposed(add_to_rows(block, biases))
+        store_rows(images, to + p, pixels, 0, block, shape.channels - channel, count - p)
 
 
 @jit_part
 def transform_images(points, step, images, shape, tiling, first, last, channel, channels, extent,
-                     strip, channel_places, pixel_places):  # fmt: skip
+                     strip, pixel_offsets):  # fmt: skip
     """points = those of the tiles in rows first ... last, of `channels` channels from `channel` on.
 
     `extent` tells what the images are: inputs, whose tiles overlap, or gradients of outputs.
@@ -138,7 +125,7 @@ def transform_images(points, step, images, shape, tiling, first, last, channel, 
             image, i = row // tiling.image_rows, row % tiling.image_rows
             rows = min(last - row, tiling.image_rows - i)
             load_strip(strip, pitch, images, shape, image, channel + c, TILE * i - shape.top,
-                       TILE * (rows - 1) + extent, channel_places, pixel_places)  # fmt: skip
+                       TILE * (rows - 1) + extent, pixel_offsets)  # fmt: skip
             for y in range(rows):
                 for x in range(tiling.columns):
                     at = TILE * (y * pitch + x * lanes)
@@ -152,7 +139,7 @@ def transform_images(points, step, images, shape, tiling, first, last, channel, 
 
 @jit_part
 def transform_back(images, shape, bias, tiling, first, last, points, step,
-                   strip, channel_places, pixel_places):  # fmt: skip
+                   strip, pixel_offsets):  # fmt: skip
     """The tiles in rows first ... last of the images = those with these points, plus bias."""
     lanes = lanes_of(points)
     width, pitch = 2 * lanes, (TILE * tiling.columns + EXTENT - TILE) * lanes
@@ -169,8 +156,9 @@ def transform_back(images, shape, bias, tiling, first, last, points, step,
                     to = TILE * (y * pitch + x * lanes)
                     output_of_points(strip, to, pitch, lanes, points, at, EXTENT * step, step)
                     at += width
-            store_strip(images, shape, image, c, TILE * i, TILE * rows, strip, biases,
-                        channel_places, pixel_places)  # fmt: skip
+            store_strip(
+                images, shape, image, c, TILE * i, TILE * rows, strip, biases, pixel_offsets
+            )
             row += rows
 
 
@@ -218,70 +206,55 @@ def transform_weight(weight, points, filters, channels, filter_step, channel_ste
 
 
 @jit
-def convolve(share, source, weight_points, bias, target, from_, to, tiling, blocks):
+def convolve(chunk, source, weight_points, bias, target, from_, to, tiling, blocks):
     """target = the convolution of the source plus bias; from_ and to are the shapes of the two."""
-    first_block, last_block = begin(share, blocks)
+    first_block, last_block = begin(chunk, blocks)
     lanes, channels, filters = lanes_of(source), from_.channels, to.channels
     width, most = 2 * lanes, tiling.block * tiling.columns
-    panels, pitch = panels_of(filters, lanes), (TILE * tiling.columns + EXTENT - TILE) * lanes
+    panels = panels_of(filters, lanes)
     weight_step = panels * channels * width + lanes
     point_step = panels_of(channels, lanes) * most * width + lanes
     product_step = panels * most * width + lanes
     points = np.empty(POINTS * point_step, source.dtype)
     products = np.empty(POINTS * product_step, source.dtype)
     partial = np.empty(most * width, source.dtype)
-    strip = np.zeros(strip_rows(tiling.block, from_.W, lanes) * pitch, source.dtype)
-    result = np.zeros(strip_rows(tiling.block, to.W, lanes) * pitch, source.dtype)
-    source_pixels = np.empty((TILE * tiling.block + EXTENT - TILE) * from_.W + lanes, np.int64)
-    place_pixels(source_pixels, from_.W, pitch, lanes)
-    target_pixels = np.empty(TILE * tiling.block * to.W + lanes, np.int64)
-    place_pixels(target_pixels, to.W, pitch, lanes)
-    channel_places = np.empty(lanes, np.int64)
-    channel_steps, weight_steps = np.empty(channels, np.int64), np.empty(channels, np.int64)
-    for c in range(channels):
-        weight_steps[c] = c * width
+    strip, source_pixels = make_strip(tiling, from_.W, source)
+    result, target_pixels = make_strip(tiling, to.W, source)
+    channel_steps = np.empty(channels, np.int64)
     for block in range(first_block, last_block):
         first, last = tiling.rows * block // blocks, tiling.rows * (block + 1) // blocks
         tiles = (last - first) * tiling.columns
         for c in range(channels):
             channel_steps[c] = c // width * tiles * width + c % width
         transform_images(points, point_step, source, from_, tiling, first, last, 0, channels,
-                         EXTENT, strip, channel_places, source_pixels)  # fmt: skip
+                         EXTENT, strip, source_pixels)  # fmt: skip
         for e in range(POINTS):
             for panel in range(panels):
                 vectors = min(2, (filters - panel * width + lanes - 1) // lanes)
                 multiply_points(products, e * product_step + panel * tiles * width, partial,
                                 points, e * point_step, channel_steps,
                                 weight_points, e * weight_step + panel * channels * width,
-                                weight_steps, channels, tiles, vectors)  # fmt: skip
+                                width, channels, tiles, vectors)  # fmt: skip
         transform_back(target, to, bias, tiling, first, last, products, product_step,
-                       result, channel_places, target_pixels)  # fmt: skip
+                       result, target_pixels)  # fmt: skip
 
 
 @jit
-def correlate_points(share, source, gradient, sums, grad_bias, from_, to, tiling, parts,
+def correlate_points(chunk, source, gradient, sums, grad_bias, from_, to, tiling, parts,
                      slabs):  # fmt: skip
     """sums[part] = the points of grad_weight, rows being channels, from one part of the rows of
     tiles; grad_bias[part] from one part of the images. `slabs` are parts of the channels.
     """
-    first_item, last_item = begin(share, parts * slabs)
+    first_item, last_item = begin(chunk, parts * slabs)
     lanes, channels, filters = lanes_of(source), from_.channels, to.channels
     width, most = 2 * lanes, tiling.block * tiling.columns
-    pitch = (TILE * tiling.columns + EXTENT - TILE) * lanes
     channel_panels, panels = panels_of(channels, lanes), panels_of(filters, lanes)
     point_step = -(-channel_panels // slabs) * most * width + lanes
     gradient_step, sum_step = panels * most * width + lanes, panels * channels * width + lanes
     points = np.empty(POINTS * point_step, source.dtype)
     gradient_points = np.empty(POINTS * gradient_step, source.dtype)
-    strip = np.zeros(strip_rows(tiling.block, from_.W, lanes) * pitch, source.dtype)
-    gradient_strip = np.zeros(strip_rows(tiling.block, to.W, lanes) * pitch, source.dtype)
-    source_pixels = np.empty((TILE * tiling.block + EXTENT - TILE) * from_.W + lanes, np.int64)
-    place_pixels(source_pixels, from_.W, pitch, lanes)
-    gradient_pixels = np.empty(TILE * tiling.block * to.W + lanes, np.int64)
-    place_pixels(gradient_pixels, to.W, pitch, lanes)
-    channel_places, tile_steps = np.empty(lanes, np.int64), np.empty(most, np.int64)
-    for t in range(most):
-        tile_steps[t] = t * width
+    strip, source_pixels = make_strip(tiling, from_.W, source)
+    gradient_strip, gradient_pixels = make_strip(tiling, to.W, source)
     for item in range(first_item, last_item):
         part, slab = item // slabs, item % slabs
         channel = channel_panels * slab // slabs * width
@@ -291,20 +264,18 @@ def correlate_points(share, source, gradient, sums, grad_bias, from_, to, tiling
             last = min(first + tiling.block, end)
             tiles = (last - first) * tiling.columns
             transform_images(points, point_step, source, from_, tiling, first, last,
-                             channel, count, EXTENT, strip, channel_places,
-                             source_pixels)  # fmt: skip
+                             channel, count, EXTENT, strip, source_pixels)  # fmt: skip
             transform_images(gradient_points, gradient_step, gradient, to, tiling, first, last,
-                             0, filters, TILE, gradient_strip, channel_places,
-                             gradient_pixels)  # fmt: skip
+                             0, filters, TILE, gradient_strip, gradient_pixels)  # fmt: skip
             for e in range(POINTS):
                 for panel in range(panels):
                     vectors = min(2, (filters - panel * width + lanes - 1) // lanes)
                     at = (part * POINTS + e) * sum_step + (panel * channels + channel) * width
                     for c in range(0, count, width):
                         multiply_rows(sums, at + c * width, width,
-                                      points, e * point_step + c * tiles, 1, tile_steps,
+                                      points, e * point_step + c * tiles, 1, width,
                                       gradient_points, e * gradient_step + panel * tiles * width,
-                                      tile_steps, 0, tiles, min(width, count - c), vectors,
+                                      width, 0, tiles, min(width, count - c), vectors,
                                       first > start)  # fmt: skip
         images, pixels = tiling.rows // tiling.image_rows, to.H * to.W
         if slab == 0:

@@ -6,6 +6,8 @@ half a dozen times in each direction; here it is one loop over the rows in each.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,11 +41,11 @@ class CrossEntropy(Op):
     ) -> np.ndarray:
         rows = rows_along(logits, 1)
         ctx.shape, ctx.options = logits.shape, (ignore_index, label_smoothing)
-        losses, counted, log_p = kernels.cross_entropy_forward(
+        losses_and_weights, log_p = kernels.cross_entropy_forward(
             rows, *_classes_and_weights(target, weight, rows), *ctx.options
         )
         ctx.save_for_backward(target, weight, log_p)
-        return _reduce(ctx, losses.reshape(target.shape), counted, reduction)
+        return _reduce(ctx, losses_and_weights, target.shape, reduction)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
@@ -79,7 +81,7 @@ class NllLoss(Op):
         picked = _at_target(log_p, target, ignore_index)
         loss = np.where(target == ignore_index, 0, -share * picked)
         ctx.save_for_backward(share, target)
-        return _reduce(ctx, loss, share, reduction)
+        return _reduce(ctx, np.stack([loss, share]).reshape(2, -1), target.shape, reduction)
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, None, None]:
@@ -149,24 +151,31 @@ def _classes_and_weights(
     target: np.ndarray, weight: np.ndarray | None, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The target class of each row, and the weight of each class."""
-    weights = np.ones(rows.shape[1], rows.dtype) if weight is None else weight
+    weights = _ones(rows.shape[1], rows.dtype) if weight is None else weight
     return target.reshape(-1).astype(np.int64, copy=False), weights
 
 
-def _reduce(ctx: Node, losses: np.ndarray, counted: np.ndarray, reduction: str) -> np.ndarray:
+# To make it again takes longer than to look it up, in a loss of a few microseconds.
+@lru_cache(maxsize=64)
+def _ones(C: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(C, dtype)
+
+
+def _reduce(
+    ctx: Node, losses_and_weights: np.ndarray, shape: tuple[int, ...], reduction: str
+) -> np.ndarray:
     """The losses as they are, their sum, or their sum over that of the targets' weights."""
-    ctx.shape_of_losses, ctx.divisor = losses.shape, None
+    ctx.shape_of_losses, ctx.divisor = shape, None
     if reduction == "none":
-        return losses
-    total = np.add.reduce(losses, axis=None)
-    if reduction == "sum":
-        return np.asarray(total)
-    ctx.divisor = np.add.reduce(counted, axis=None)
+        return losses_and_weights[0].reshape(shape)
+    total, weight = np.add.reduce(losses_and_weights, axis=1).tolist()
     # The mean of nothing is NaN.
-    return np.asarray(total / ctx.divisor if ctx.divisor != 0 else total * np.nan)
+    ctx.divisor = 1.0 if reduction == "sum" else weight or math.nan
+    return np.array(total / ctx.divisor, losses_and_weights.dtype)
 
 
 def _unreduce(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
     """The gradient of each loss before `_reduce`."""
-    grad = grad_output if ctx.divisor is None else grad_output / ctx.divisor
-    return grad if grad.shape == ctx.shape_of_losses else np.full(ctx.shape_of_losses, grad)
+    if ctx.divisor is None:
+        return grad_output
+    return np.full(ctx.shape_of_losses, grad_output.item() / ctx.divisor, grad_output.dtype)

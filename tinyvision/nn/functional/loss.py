@@ -151,17 +151,16 @@ def _check_classes(
 
 
 def _check_target_shape(input: Tensor, target: Tensor) -> None:
-    N = target.shape[0] if target.ndim else 0
-    if N != input.shape[0]:
+    shape, found = input.shape, target.shape
+    N = found[0] if found else 0
+    if N != shape[0]:
         raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({N}): "
-            f"shapes are {input.shape} and {target.shape}"
+            f"Expected input batch_size ({shape[0]}) to match target batch_size ({N}): "
+            f"shapes are {shape} and {found}"
         )
-    expected = input.shape[:1] + input.shape[2:]
-    if target.shape != expected:
-        raise RuntimeError(
-            f"Expected target size {expected} for input {input.shape}, got {target.shape}"
-        )
+    expected = shape[:1] + shape[2:]
+    if found != expected:
+        raise RuntimeError(f"Expected target size {expected} for input {shape}, got {found}")
 
 
 def _check_target_range(target: Tensor, C: int, ignore_index: int) -> None:
