@@ -62,6 +62,7 @@ def test_devices_other_than_the_cpu_are_a_clear_error(use):
         (nn, "Conv3d"),
         (nn.functional, "grid_sample"),
         (nn.utils, "spectral_norm"),
+        (nn.utils.rnn, "pad_sequence"),
         (tv.optim, "LBFGS"),
         (tv.optim.lr_scheduler, "CyclicLR"),
         (tv.zeros(2), "quantile"),
@@ -113,6 +114,9 @@ def test_the_import_paths_of_pytorch_programs_are_there():
     assert Dataset is tv.data.Dataset and random_split is tv.data.random_split
     assert importlib.import_module("tinyvision.backends.cudnn") is tv.backends.cudnn
     assert importlib.import_module("tinyvision.cuda").is_available() is False
+    assert importlib.import_module("tinyvision.nn.parallel") is nn.parallel
+    assert importlib.import_module("tinyvision.nn.utils.rnn") is nn.utils.rnn
+    assert importlib.import_module("tinyvision.cuda.amp") is tv.cuda.amp
     assert issubclass(tv.optim.lr_scheduler.StepLR, _LRScheduler)
     x = Variable(tv.ones(2), requires_grad=True)
     assert x.requires_grad and not Variable(x * 2).requires_grad

@@ -98,8 +98,12 @@ _NAMES = {
     "tinyvision.nn.utils": """
         clip_grad_norm clip_grads_with_norm_ convert_parameters fuse_conv_bn_eval
         fuse_conv_bn_weights fuse_linear_bn_eval fuse_linear_bn_weights get_total_norm
-        parametrizations parametrize prune remove_spectral_norm remove_weight_norm rnn
-        skip_init spectral_norm stateless weight_norm
+        parametrizations parametrize prune remove_spectral_norm remove_weight_norm skip_init
+        spectral_norm stateless weight_norm
+    """,
+    "tinyvision.nn.utils.rnn": """
+        PackedSequence pack_padded_sequence pack_sequence pad_packed_sequence pad_sequence
+        unpack_sequence unpad_sequence
     """,
     "tinyvision.Tensor": """
         absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint aminmax

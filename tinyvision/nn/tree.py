@@ -8,7 +8,7 @@ them. Names of nested members are joined by dots: "layer1.weight".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tinyvision.nn.parameter import Parameter
 from tinyvision.tensor import Tensor
@@ -21,6 +21,7 @@ class ModuleTree:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Any]
     _non_persistent_buffers: set[str]
+    _optional_state: ClassVar[tuple[str, ...]] = ()  # what a state_dict may lack
 
     def __init__(self) -> None:
         self._parameters = {}

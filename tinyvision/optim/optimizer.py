@@ -26,6 +26,7 @@ _UNSUPPORTED = ("capturable", "differentiable")
 class Optimizer:
     """Base of all optimizers.
 
+    params: tensors, (name, tensor) pairs as of `model.named_parameters()`, or dicts, for groups.
     param_groups: dicts; "params" is a list of tensors and the other entries are their options,
     such as "lr", taken from `defaults` where a group does not give them. A learning-rate
     scheduler changes them between steps.
@@ -58,7 +59,7 @@ class Optimizer:
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        group = {**param_group, "params": _as_list(param_group["params"])}
+        group = {**param_group, **_params_and_names(_as_list(param_group["params"]))}
         for param in group["params"]:
             _check_param(param)
         if len(set(group["params"])) != len(group["params"]):
@@ -67,6 +68,8 @@ class Optimizer:
                 "updated more than once in a step",
                 stacklevel=3,
             )
+        if any(("param_names" in g) != ("param_names" in group) for g in self.param_groups):
+            raise ValueError("all optimizer param groups should be with/without names")
         known = {param for g in self.param_groups for param in g["params"]}
         if not known.isdisjoint(group["params"]):
             raise ValueError("some parameters appear in more than one parameter group")
@@ -159,7 +162,10 @@ class Optimizer:
                 raise ValueError(f"loaded state dict has state for parameter {number}, not a group")
             param = by_number[number]
             state[param] = {k: _fitted(k, value, param) for k, value in values.items()}
-        groups = [self._completed({**deepcopy(g), "params": own["params"]}) for own, g in pairs]
+        groups = []
+        for own, saved in pairs:
+            names = {"param_names": own["param_names"]} if "param_names" in own else {}
+            groups.append(self._completed({**names, **deepcopy(saved), "params": own["params"]}))
         self.state, self.param_groups = state, groups
 
     def __repr__(self) -> str:
@@ -227,11 +233,19 @@ def _as_list(params: Any) -> list[Any]:
     return list(params)
 
 
-def _check_param(param: Any) -> None:
-    if isinstance(param, tuple):
-        raise NotImplementedError(
-            "optimizer: (name, parameter) pairs are not supported; pass model.parameters()"
+def _params_and_names(params: list[Any]) -> dict[str, list[Any]]:
+    """A group's entries for parameters, or for (name, parameter) pairs."""
+    pairs = [item for item in params if isinstance(item, tuple)]
+    if not pairs:
+        return {"params": params}
+    if len(pairs) < len(params):
+        raise ValueError(
+            "all optimizer params should be with/without names. Some param names are missing"
         )
+    return {"params": [p for _, p in pairs], "param_names": [name for name, _ in pairs]}
+
+
+def _check_param(param: Any) -> None:
     if not isinstance(param, Tensor):
         raise TypeError(
             f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}"
