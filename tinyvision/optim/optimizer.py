@@ -33,6 +33,8 @@ class Optimizer:
     state: per parameter, a dict of what the optimizer remembers of it.
     """
 
+    _opt_called = False
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError(
@@ -88,6 +90,7 @@ class Optimizer:
 
         closure: computes the loss again, gradients included; its result is returned.
         """
+        self._opt_called = True
         loss = None
         if closure is not None:
             with enable_grad():
@@ -108,6 +111,10 @@ class Optimizer:
                     # Graphs that still need the old values must notice the change.
                     param._bump_version()
         return loss
+
+    def _has_stepped(self) -> bool:
+        """For schedulers to warn; a subclass whose own `step` does not call this one is trusted."""
+        return self._opt_called or type(self).step is not Optimizer.step
 
     def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """Change the tensors in place; they have gradients."""
