@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
+from tinyvision import missing
 from tinyvision.nn.parameter import Parameter
 from tinyvision.tensor import Tensor
 
@@ -56,7 +57,7 @@ class ModuleTree:
             members = self.__dict__.get(table, {})
             if name in members:
                 return members[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return _not_there(self, name)
 
     def __delattr__(self, name: str) -> None:
         for table in (self._parameters, self._buffers, self._modules):
@@ -247,6 +248,9 @@ class ModuleTree:
         if found is None:
             raise AttributeError(f"`{name}` is not {kind}")
         return found
+
+
+_not_there = missing.names("tinyvision.nn.Module")
 
 
 def join_names(prefix: str, name: str) -> str:

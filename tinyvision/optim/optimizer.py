@@ -7,10 +7,11 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyvision import missing
 from tinyvision.engine.modes import enable_grad, no_grad
 from tinyvision.kernels import KnownAddresses
 from tinyvision.tensor import Tensor
@@ -34,6 +35,9 @@ class Optimizer:
     """
 
     _opt_called = False
+
+    if not TYPE_CHECKING:
+        __getattr__ = missing.names("tinyvision.optim.Optimizer")
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
