@@ -11,7 +11,9 @@ from tinyvision.optim import lr_scheduler
 
 def make_optimizer(*lrs, kind=optim.SGD, **options):
     groups = [{"params": [tv.zeros(1)], "lr": lr} for lr in lrs or (1.0,)]
-    return kind(groups, 0.1, **options)
+    optimizer = kind(groups, 0.1, **options)
+    optimizer.step()  # without gradients; so that schedulers do not warn that none came first
+    return optimizer
 
 
 def sequence(scheduler, count):
@@ -259,6 +261,30 @@ def test_lambda_lr_saves_the_attributes_of_objects():
     scheduler = lr_scheduler.LambdaLR(make_optimizer(), Warmup(2))
     scheduler.load_state_dict(saved)
     assert sequence(scheduler, 2) == [0, 0.25, 0.5]
+
+
+def test_scheduler_warns_if_its_step_comes_before_the_optimizers():
+    class Own(optim.SGD):
+        def step(self, closure=None):
+            """Does not call the inherited one."""
+
+    for kind, warned in ((optim.SGD, True), (Own, False)):
+        optimizer = kind([tv.zeros(1)], 0.1)
+        scheduler = lr_scheduler.StepLR(optimizer, 2)
+        if warned:
+            with pytest.warns(
+                UserWarning, match=r"Detected call of `lr_scheduler.step\(\)`"
+            ) as seen:
+                scheduler.step()
+            assert seen[0].filename == __file__
+        scheduler.step()  # only the first time, and pytest makes warnings errors
+        lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2).step()  # as in PyTorch
+    optimizer = optim.SGD([tv.zeros(1)], 0.1)
+    sequence_of_two = lr_scheduler.SequentialLR(
+        optimizer, [lr_scheduler.ConstantLR(optimizer), lr_scheduler.StepLR(optimizer, 2)], [2]
+    )
+    optimizer.step()
+    assert sequence(sequence_of_two, 3)[-1] == 0.1
 
 
 def test_scheduler_state_dict_leaves_the_optimizer_out():

@@ -62,6 +62,18 @@ def test_batchnorm_reset_parameters():
     assert norm.num_batches_tracked.item() == 0
 
 
+def test_batchnorm_loads_checkpoints_from_before_batches_were_counted():
+    norm = nn.Sequential(nn.BatchNorm2d(2), nn.InstanceNorm1d(2, track_running_stats=True))
+    norm[0].num_batches_tracked.add_(4)
+    old = {k: v + 1 for k, v in norm.state_dict().items() if "num_batches" not in k}
+    result = norm.load_state_dict(old)
+    assert repr(result) == "<All keys matched successfully>"
+    assert norm[0].num_batches_tracked.item() == 4 and norm[1].running_mean.tolist() == [1, 1]
+    del old["0.running_var"]
+    with pytest.raises(RuntimeError, match='Missing key.* "0.running_var". $'):
+        norm.load_state_dict(old)
+
+
 def test_batchnorm_rejects_wrong_input():
     with pytest.raises(ValueError, match=r"expected 4D input \(got 2D input\)"):
         nn.BatchNorm2d(2)(tv.zeros(3, 2))

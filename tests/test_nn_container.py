@@ -151,10 +151,22 @@ def test_parameterlist_registers_parameters():
     assert all(type(p) is nn.Parameter for p in weights)
     with pytest.raises(IndexError, match="index 3 is out of range"):
         weights[3]
-    with pytest.raises(TypeError, match="expected Tensors, got int"):
-        weights.append(3)
     with pytest.raises(TypeError, match="should be called with an iterable, but got Tensor"):
         weights.extend(tv.ones(2))
+
+
+def test_parameterlist_keeps_what_is_no_tensor():
+    values = nn.ParameterList([1, "a", tv.ones(2), nn.Linear(1, 1)])
+    values.append(tv.zeros(3))
+    values[0] = 5
+    assert values[0] == 5 and list(values)[1] == "a" and len(values) == 5
+    assert list(values.state_dict()) == ["2", "4", "3.weight", "3.bias"]
+    assert repr(values).splitlines()[1:5] == [
+        "    (0): Object of type: int",
+        "    (1): Object of type: str",
+        "    (2): Parameter containing: [float32 of size 2]",
+        "    (3): Object of type: Linear",
+    ]
 
 
 # ------------------------------------------------------------------ ParameterDict

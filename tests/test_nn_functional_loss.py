@@ -34,6 +34,16 @@ def test_cross_entropy_by_hand():
     np.testing.assert_allclose(logits.grad, [[0.125, -0.125], [-0.25, 0.25]], rtol=1e-6)
 
 
+def test_cross_entropy_complains_of_the_weights_before_the_targets():
+    x, target = tv.zeros(2, 3), tv.tensor([0, 9])
+    with pytest.raises(RuntimeError, match="weight tensor should be defined"):
+        F.cross_entropy(x, target, tv.ones(2))
+    with pytest.raises(RuntimeError, match="Double"):
+        F.nll_loss(x, target, tv.ones(3, dtype=tv.float64))
+    with pytest.raises(IndexError, match="Target 9 is out of bounds"):
+        F.cross_entropy(x, target, tv.ones(3))
+
+
 def test_cross_entropy_class_weights_divide_by_the_weights_of_the_targets():
     logits, target = tv.zeros(3, 2), tv.tensor([0, 1, 1])
     weight = tv.tensor([1.0, 3.0])

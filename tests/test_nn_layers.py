@@ -365,8 +365,9 @@ def test_binary_loss_layers_pass_their_options_on():
 
 
 def test_loss_layers_reject_bad_options():
-    with pytest.raises(ValueError, match="median is not a valid value for reduction"):
-        nn.MSELoss(reduction="median")
+    for loss in (nn.MSELoss, nn.CrossEntropyLoss, nn.KLDivLoss, nn.HuberLoss):
+        with pytest.raises(ValueError, match="median is not a valid value for reduction"):
+            loss(reduction="median")(tv.ones(2), tv.ones(2))
     with pytest.raises(TypeError, match="cannot assign 'list' object to buffer 'weight'"):
         nn.CrossEntropyLoss(weight=[1.0, 2.0])
 

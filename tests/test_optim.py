@@ -247,7 +247,9 @@ BAD_PARAMETERS = [
     ([{"params": tv.zeros(2)}, 3], TypeError, "param_group must be a dict, but got <class 'int'>"),
     ([{"params": {tv.zeros(2)}}], TypeError, "ordered collections"),
     ([{"lr": 1}], KeyError, "params"),
-    ([("name", tv.zeros(2))], NotImplementedError, r"\(name, parameter\) pairs"),
+    ([("name", tv.zeros(2)), tv.zeros(2)], ValueError, "Some param names are missing"),
+    ([{"params": [("a", tv.zeros(2))]}, {"params": [tv.zeros(2)]}], ValueError, "with/without nam"),
+    ([("name", 1)], TypeError, "can only optimize Tensors, but one of the params is int"),
 ]
 
 

@@ -1,5 +1,7 @@
 """Learning-rate schedulers against PyTorch's, where it is installed."""
 
+import copy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,3 +129,43 @@ def test_plateau_matches_pytorch(losses, patience, cooldown, mode, threshold_mod
             history.append(optimizer.param_groups[0]["lr"])
         histories.append(history)
     assert histories[0] == histories[1]
+
+
+# What only PyTorch's schedulers keep: how their methods were called, and what follows from others.
+NOT_KEPT = {"_get_lr_called_within_step", "mode_worse", "use_beta1"}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("make", [*SCHEDULERS, lambda s, o: s.ReduceLROnPlateau(o, min_lr=0.3)])
+def test_scheduler_states_are_pytorchs_and_load_there_and_here(make):
+    torch = pytest.importorskip("torch")
+    states, lrs = [], []
+    for library, start in ((tv, None), (torch, None), (tv, 1), (torch, 0)):
+        groups = [{"params": [library.zeros(1)], "lr": lr} for lr in (0.5, 0.02)]
+        optimizer = library.optim.SGD(groups, momentum=0.9)
+        scheduler = make(library.optim.lr_scheduler, optimizer)
+        if start is not None:  # go on from the state of the other library's
+            scheduler.load_state_dict(states[start])
+            for group, lr in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
+                group["lr"] = lr
+        metric = [1.0] if hasattr(scheduler, "patience") else []
+        for _ in range(3 if start is None else 20):
+            optimizer.step()
+            scheduler.step(*metric)
+        states.append(copy.deepcopy(scheduler.state_dict()))
+        lrs.append(scheduler.get_last_lr())
+    assert states[0].keys() == states[1].keys() - NOT_KEPT
+    assert lrs[0] == lrs[1] and lrs[2] == lrs[3]
+
+
+@pytest.mark.parity
+def test_scheduler_warning_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    texts = []
+    for library in (tv, torch):
+        optimizer = library.optim.SGD([library.zeros(1)], 0.1)
+        scheduler = library.optim.lr_scheduler.StepLR(optimizer, 2)
+        with pytest.warns(UserWarning) as seen:
+            scheduler.step()
+        texts.append(str(seen[0].message))
+    assert texts[0] == texts[1]

@@ -123,3 +123,35 @@ def test_optimizer_deepcopy_goes_with_its_model():
     twin_net, twin = copy.deepcopy((net, sgd))
     assert twin.param_groups[0]["params"][0] is twin_net.weight
     assert twin.state[twin_net.weight]["momentum_buffer"].tolist() == [[1.0, 1.0]]
+
+
+def names_and_state(library, named):
+    """What an optimizer of named parameters remembers, and another that loads it."""
+    net = library.nn.Linear(2, 3)
+    make = library.optim.SGD
+    first = make(net.named_parameters() if named else net.parameters(), 0.1)
+    second = make([{"params": library.nn.Linear(2, 3).named_parameters(), "lr": 1.0}], 0.2)
+    second.load_state_dict(first.state_dict())
+    return [
+        {k: v for k, v in optimizer.state_dict()["param_groups"][0].items() if k != "params"}
+        for optimizer in (first, second)
+    ] + [repr(first)]
+
+
+def test_optimizer_takes_named_parameters():
+    first, second, text = names_and_state(tv, True)
+    assert first["param_names"] == second["param_names"] == ["weight", "bias"]
+    assert second["lr"] == 0.1 and "param_names: ['weight', 'bias']" in text
+    first, second, _ = names_and_state(tv, False)
+    assert "param_names" not in first and second["param_names"] == ["weight", "bias"]
+    net = nn.Linear(1, 1, bias=False)
+    optimizer = optim.SGD(net.named_parameters(), 0.5)
+    before = net.weight.item()
+    assert steps(optimizer, net.weight, 2.0) == [pytest.approx(before - 0.5 * 2.0)]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("named", [True, False])
+def test_optimizer_of_named_parameters_is_pytorchs(named):
+    torch = pytest.importorskip("torch")
+    assert names_and_state(tv, named) == names_and_state(torch, named)

@@ -1,6 +1,8 @@
 """What programs ask about devices, and what they are told about names that are not here."""
 
 import importlib
+import importlib.util
+import warnings
 
 import numpy as np
 import pytest
@@ -62,10 +64,25 @@ def test_devices_other_than_the_cpu_are_a_clear_error(use):
         (nn, "Conv3d"),
         (nn.functional, "ctc_loss"),
         (nn.utils, "spectral_norm"),
+        (nn.utils.rnn, "pad_sequence"),
         (tv.optim, "LBFGS"),
         (tv.optim.lr_scheduler, "CyclicLR"),
         (tv.zeros(2), "quantile"),
         (tv.zeros(2), "half"),
+        (tv.zeros(2), "storage_offset"),
+        (tv, "det"),
+        (tv.cuda, "current_device"),
+        (tv.cuda.amp, "custom_fwd"),
+        (tv.amp, "custom_fwd"),
+        (tv.autograd, "functional"),
+        (tv.utils, "checkpoint"),
+        (tv.utils.data, "IterableDataset"),
+        (tv.data, "ImageFolder"),
+        (tv.data.transforms, "ColorJitter"),
+        (tv.models, "densenet121"),
+        (nn.init, "sparse_"),
+        (nn.Linear(1, 1), "to_empty"),
+        (tv.optim.SGD([tv.zeros(1)]), "register_step_post_hook"),
     ],
 )
 def test_missing_names_of_pytorch_say_that_they_are_missing(owner, name):
@@ -74,7 +91,9 @@ def test_missing_names_of_pytorch_say_that_they_are_missing(owner, name):
     assert not hasattr(owner, name)
 
 
-@pytest.mark.parametrize("owner", [tv, nn, nn.functional, tv.optim, tv.zeros(2)])
+@pytest.mark.parametrize(
+    "owner", [tv, nn, nn.functional, tv.optim, tv.zeros(2), tv.models, tv.cuda, nn.Linear(1, 1)]
+)
 def test_missing_names_of_nobody_are_no_attributes(owner):
     with pytest.raises(AttributeError, match="has no attribute 'Con2d'") as caught:
         owner.Con2d  # noqa: B018
@@ -86,6 +105,21 @@ def test_missing_names_are_not_there_after_all():
     for place, names in tv.missing._NAMES.items():
         owner = places.get(place) or eval(place.replace("tinyvision", "tv"))
         assert [n for n in names.split() if hasattr(owner, n)] == []
+
+
+TORCHVISIONS = ("tinyvision.data", "tinyvision.models")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("place", [p for p in tv.missing._NAMES if not p.startswith(TORCHVISIONS)])
+def test_missing_names_are_pytorchs(place):
+    torch = pytest.importorskip("torch")
+    owner = eval(place.replace("tinyvision", "torch"), {"torch": torch})
+    for name in tv.missing._NAMES[place].split():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            known = hasattr(owner, name)
+        assert known or importlib.util.find_spec(f"{owner.__name__}.{name}"), name
 
 
 def test_functions_are_the_methods_of_their_names():
@@ -113,6 +147,9 @@ def test_the_import_paths_of_pytorch_programs_are_there():
     assert Dataset is tv.data.Dataset and random_split is tv.data.random_split
     assert importlib.import_module("tinyvision.backends.cudnn") is tv.backends.cudnn
     assert importlib.import_module("tinyvision.cuda").is_available() is False
+    assert importlib.import_module("tinyvision.nn.parallel") is nn.parallel
+    assert importlib.import_module("tinyvision.nn.utils.rnn") is nn.utils.rnn
+    assert importlib.import_module("tinyvision.cuda.amp") is tv.cuda.amp
     assert issubclass(tv.optim.lr_scheduler.StepLR, _LRScheduler)
     x = Variable(tv.ones(2), requires_grad=True)
     assert x.requires_grad and not Variable(x * 2).requires_grad

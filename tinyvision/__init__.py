@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from numpy import e, iinfo, inf, nan, newaxis, pi
 
 from tinyvision import amp, autograd, data, missing, models, nn, optim, utils
-from tinyvision.amp import autocast
+from tinyvision.amp import GradScaler, autocast
 from tinyvision.creation import (
     BoolTensor,
     ByteTensor,

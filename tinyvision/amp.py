@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import warnings
 from contextlib import ContextDecorator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinyvision import missing
 from tinyvision.devices import cuda, device, module
 from tinyvision.dtypes import Half
 
@@ -140,4 +141,10 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-vars(cuda).update(amp=module("cuda.amp", autocast=_CudaAutocast, GradScaler=_CudaGradScaler))
+_cuda_names = missing.names("tinyvision.cuda.amp")
+vars(cuda)["amp"] = module(
+    "cuda.amp", autocast=_CudaAutocast, GradScaler=_CudaGradScaler, __getattr__=_cuda_names
+)
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.amp")

@@ -10,6 +10,8 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from tinyvision import missing
+
 _TYPES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "meta")
 
 
@@ -92,7 +94,10 @@ _absent: dict[str, Any] = {
     "manual_seed": _seed,
     "synchronize": _nothing,
 }
-cuda = module("cuda", manual_seed_all=_seed, empty_cache=_nothing, **_absent)
+_cuda_names = missing.names("tinyvision.cuda")
+cuda = module(
+    "cuda", manual_seed_all=_seed, empty_cache=_nothing, __getattr__=_cuda_names, **_absent
+)
 mps = module("mps", empty_cache=_nothing, **_absent)
 accelerator = module("accelerator", current_accelerator=lambda: None, **_absent)
 # The flags are for libraries that are not there; programs set them.

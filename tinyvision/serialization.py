@@ -243,7 +243,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     names = {info.filename for info in infos}
     if any(name.endswith("data.pkl") for name in names):
         raise ValueError(
-            "this is a PyTorch file, which is pickled; load it there and save its NumPy arrays here"
+            "this is a PyTorch file, which is pickled; tinyvision.load_torch reads state_dicts"
         )
     if _STRUCTURE not in names:
         raise ValueError(f"not a checkpoint, or its writing was cut short (no {_STRUCTURE})")

@@ -11,7 +11,7 @@ import os
 import pickletools
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +22,18 @@ from tinyvision.dtypes import SUPPORTED
 from tinyvision.files import named_errors, replace_file, write_array
 from tinyvision.tensor import Tensor
 
+BFLOAT16 = "V2"  # NumPy has no name for it: two bytes
+_SAFETENSORS_DTYPES = {
+    "F64": "f8", "F32": "f4", "F16": "f2", "BF16": BFLOAT16, "I64": "i8", "I32": "i4", "I16": "i2",
+    "I8": "i1", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+
 
 def save_weights(state_dict: Mapping[str, Any], path: str | os.PathLike) -> None:
     """Write a state_dict to a .safetensors or .npz file, replacing an older one in one step.
 
-    Raises: TypeError for anything but tensors under strings; ValueError for another suffix;
-        ImportError for .safetensors without the library of that name.
+    Raises: TypeError for anything but tensors under strings; ValueError for another suffix, or a
+        name that .safetensors files cannot have; ImportError for these without their library.
     """
     arrays = {}
     for name, value in state_dict.items():
@@ -37,22 +43,25 @@ def save_weights(state_dict: Mapping[str, Any], path: str | os.PathLike) -> None
                 f"under {name!r}"
             )
         arrays[name] = np.ascontiguousarray(value._data).reshape(value._data.shape)
-    if _kind("save_weights", path) == ".npz":
+    kind = _kind("save_weights", path)
+    if kind == ".safetensors" and "__metadata__" in arrays:
+        raise ValueError("save_weights: '__metadata__' cannot be a name in .safetensors files")
+    if kind == ".npz":
         replace_file(Path(path), lambda stream: _write_npz(stream, arrays), "save_weights")
     else:
-        data = _safetensors().save(arrays)
+        data = _safetensors().numpy.save(arrays)
         replace_file(Path(path), lambda stream: stream.write(data), "save_weights")
 
 
 def load_weights(path: str | os.PathLike) -> OrderedDict[str, Tensor]:
-    """The state_dict in a .safetensors or .npz file.
+    """The state_dict in a .safetensors or .npz file; half precision becomes float32.
 
     Raises: RuntimeError, naming the file, for one that is damaged or holds something else;
         FileNotFoundError; ValueError for another suffix; ImportError for .safetensors without
         the library of that name.
     """
     kind, data = _kind("load_weights", path), Path(path).read_bytes()
-    parse = _read_npz if kind == ".npz" else _safetensors().load
+    parse = _read_npz if kind == ".npz" else _read_safetensors
     with named_errors(f"load_weights: {os.fspath(path)}"):
         return OrderedDict((name, _tensor(array, name)) for name, array in parse(data).items())
 
@@ -67,6 +76,16 @@ def _write_npz(stream: Any, arrays: dict[str, np.ndarray]) -> None:
 def _read_npz(data: bytes) -> dict[str, np.ndarray]:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, entry in _safetensors().deserialize(data):
+        if entry["dtype"] not in _SAFETENSORS_DTYPES:
+            raise ValueError(f"{name!r} has dtype {entry['dtype']}, which is not supported")
+        numbers = _decode(entry["data"], _SAFETENSORS_DTYPES[entry["dtype"]])
+        arrays[name] = numbers.reshape(entry["shape"])
+    return arrays
 
 
 def _kind(name: str, path: str | os.PathLike) -> str:
@@ -86,15 +105,24 @@ def _safetensors() -> Any:
         raise ImportError(
             "for .safetensors files, install the library: pip install safetensors"
         ) from error
-    return safetensors.numpy
+    return safetensors
 
 
 def _tensor(array: np.ndarray, name: str) -> Tensor:
-    if array.dtype == np.float16:  # exact; there is no arithmetic in it here
-        array = array.astype(np.float32)
-    if array.dtype not in SUPPORTED:
+    dtype = np.dtype(np.float32) if array.dtype == np.float16 else array.dtype.newbyteorder("=")
+    if dtype not in SUPPORTED:
         raise RuntimeError(f"{name!r} has dtype {array.dtype}, which is not supported")
-    return from_numpy(np.array(array))
+    return from_numpy(array.astype(dtype))
+
+
+def _decode(data: bytes, code: str, order: str = "<") -> np.ndarray:
+    """A new array of the numbers in `data`, of a NumPy type in a byte order.
+
+    Those of half precision become float32, which is exact; there is no arithmetic in them here.
+    """
+    if code == BFLOAT16:  # the upper half of a float32
+        return (np.frombuffer(data, order + "u2").astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(data, order + code).astype("f4" if code == "f2" else code)
 
 
 # ------------------------------------------------------------------ PyTorch's files
@@ -105,53 +133,95 @@ def _tensor(array: np.ndarray, name: str) -> Tensor:
 # are in a table below; the only functions it can "call" are those in another, written here.
 
 _STORAGES = {
-    "FloatStorage": "f4",
-    "DoubleStorage": "f8",
-    "HalfStorage": "f2",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
+    "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": BFLOAT16,
+    "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1",
+    "ByteStorage": "u1", "BoolStorage": "?",
+}  # fmt: skip
+# Before version 1.6, pickles and numbers came one after another. The first is of one number:
+_OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def load_torch(path: str | os.PathLike) -> Any:
     """What torch.save wrote to a .pt or .pth file: tensors in plain containers, as a state_dict is.
 
-    The containers are dict, OrderedDict, list, tuple and set, with strings, numbers, bools and
-    None. Half precision becomes float32. No code from the file runs.
+    The containers are dict, OrderedDict, list, tuple and set, with strings, bytes, numbers, bools
+    and None; Counter and defaultdict become dicts. Half precision becomes float32. Tensors share
+    memory as they did when they were saved. No code from the file runs.
 
-    Raises: RuntimeError, naming the file, for one that is damaged, that PyTorch before 1.6 wrote,
-        or that holds other objects, as a whole model; FileNotFoundError for a missing one.
+    Raises: RuntimeError, naming the file, for one that is damaged or holds other objects, as a
+        whole model; FileNotFoundError for a missing one.
     """
     with open(path, "rb") as stream, named_errors(f"load_torch: {os.fspath(path)}"):
-        return _read_torch(stream)
+        size = stream.seek(0, os.SEEK_END)
+        read = _read_archive if zipfile.is_zipfile(stream) else _read_old
+        return _plain(read(stream, size))
 
 
-def _read_torch(stream: Any) -> Any:
-    if not zipfile.is_zipfile(stream):
-        raise ValueError(
-            "not a zip archive, or cut short; files of PyTorch before 1.6 have to be loaded and "
-            "saved again there"
-        )
+def _read_archive(stream: Any, size: int) -> Any:
     with zipfile.ZipFile(stream) as archive:
-        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        names = archive.namelist()
+        pickles = [name for name in names if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("it has no data.pkl, so torch.save did not write it")
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{info.filename!r} is compressed, as torch.save never does")
-        return _Machine(_Archive(archive, pickles[0].removesuffix("data.pkl"))).run()
+        prefix = pickles[0].removesuffix("data.pkl")
+        order = archive.read(prefix + "byteorder") if prefix + "byteorder" in names else b"little"
+        machine = _Machine(archive.read(pickles[0]), size)
+        value = machine.run()
+        for key, storage in machine.storages.items():
+            storage.fill(archive.read(f"{prefix}data/{key}"), ">" if order == b"big" else "<")
+        return value
 
 
-class _Storage(NamedTuple):
-    """The numbers that tensors are views of."""
+def _read_old(stream: Any, size: int) -> Any:
+    stream.seek(0)
+    if stream.read(len(_OLD_START)) != _OLD_START:
+        raise ValueError("torch.save did not write it, or it is cut short")
+    for _ in ("version", "machine"):
+        _Machine(stream, size).run()
+    machine = _Machine(stream, size)
+    value = machine.run()
+    for key in _Machine(stream, size).run():
+        storage = machine.storages[key]
+        stream.seek(8, os.SEEK_CUR)  # how many numbers: known
+        storage.fill(stream.read(storage.bytes), "<")
+    return value
 
-    key: str
-    numbers: np.ndarray
+
+def _plain(value: Any) -> Any:
+    """`value`, unless something in it has a meaning only to the machine."""
+    waiting, seen = [value], set()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, (_Storage, _Global)):
+            raise _refusal(item)
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, (list, tuple, set)):
+            waiting += item
+    return value
+
+
+class _Storage:
+    """The numbers that tensors are views of; they are read after the tensors are made."""
+
+    def __init__(self, code: str, count: int) -> None:
+        self.code, self.bytes = code, count * np.dtype(code).itemsize
+        self.numbers = np.empty(count, _decode(b"", code).dtype)
+
+    def fill(self, data: bytes, order: str) -> None:
+        """Raises: ValueError if there are more or fewer than expected."""
+        if len(data) != self.bytes:
+            raise ValueError(f"a storage has {len(data)} bytes, and not {self.bytes}")
+        self.numbers[:] = _decode(data, self.code, order)
+
+    def __str__(self) -> str:
+        return "a storage without a tensor"
 
 
 class _Global(NamedTuple):
@@ -160,53 +230,30 @@ class _Global(NamedTuple):
     module: str
     name: str
 
-
-class _Archive:
-    """The files in what torch.save wrote."""
-
-    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
-        self.archive, self.prefix = archive, prefix
-        names = archive.namelist()
-        order = archive.read(prefix + "byteorder") if prefix + "byteorder" in names else b"little"
-        self.order = ">" if order == b"big" else "<"
-        self.storages: dict[str, _Storage] = {}
-
-    def instructions(self) -> Iterator[tuple[str, Any]]:
-        for opcode, argument, _ in pickletools.genops(self.archive.read(self.prefix + "data.pkl")):
-            yield opcode.name, argument
-
-    def storage(self, kind: _Global, key: str) -> _Storage:
-        """Raises: ValueError for a kind of numbers that there is not here."""
-        if kind.module != "torch" or kind.name not in _STORAGES:
-            raise ValueError(f"{kind.module}.{kind.name} is not supported")
-        if key not in self.storages:
-            data, dtype = self.archive.read(f"{self.prefix}data/{key}"), _STORAGES[kind.name]
-            if dtype == "bfloat16":  # the upper half of a float32
-                halves = np.frombuffer(data, self.order + "u2").astype(np.uint32)
-                numbers = (halves << 16).view(np.float32)
-            else:
-                numbers = np.frombuffer(data, self.order + dtype)
-            self.storages[key] = _Storage(key, numbers)
-        return self.storages[key]
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
 
 
 class _Machine:
-    """What the instructions of a pickle work on: a stack of objects, above all."""
+    """What the instructions of a pickle work on: a stack of objects, above all.
 
-    def __init__(self, archive: _Archive) -> None:
-        self.archive = archive
+    room: the bytes that all storages may have together.
+    """
+
+    def __init__(self, program: Any, room: int) -> None:
+        self.program, self.room = program, room
+        self.storages: dict[str, _Storage] = {}
         self.stack: list[Any] = []
         self.marks: list[int] = []  # where on the stack a group of items begins
         self.memo: dict[int, Any] = {}
-        self.tensors: dict[tuple, Tensor] = {}
 
     def run(self) -> Any:
-        for name, argument in self.archive.instructions():
-            if name == "STOP":
+        for opcode, argument, _ in pickletools.genops(self.program):
+            if opcode.name == "STOP":
                 return self.stack.pop()
-            if name not in _INSTRUCTIONS:
-                raise ValueError(f"the pickle instruction {name} is not one of plain containers")
-            _INSTRUCTIONS[name](self, argument)
+            if opcode.name not in _INSTRUCTIONS:
+                raise ValueError(f"the instruction {opcode.name} is not one of plain containers")
+            _INSTRUCTIONS[opcode.name](self, argument)
         raise ValueError("the pickle has no end")
 
     def push(self, value: Any) -> None:
@@ -237,10 +284,21 @@ class _Machine:
         self.push(_Global(_expect(module, str), _expect(name, str)))
 
     def push_storage(self) -> None:
-        kind, storage, key, _, _ = self.stack.pop()
+        kind, *description = _expect(self.stack.pop(), tuple)
         if kind != "storage":
-            raise ValueError(f"it refers to {kind!r} outside of the pickle")
-        self.push(self.archive.storage(_expect(storage, _Global), str(key)))
+            raise _refusal(f"a {kind}")
+        type_, key, _, count, *view = description
+        if _expect(type_, _Global).module != "torch" or type_.name not in _STORAGES:
+            raise ValueError(f"{type_} is not supported")
+        if any(view):
+            raise ValueError("storages that are parts of others are not supported")
+        if key not in self.storages:
+            code = _STORAGES[type_.name]
+            self.room -= count * np.dtype(code).itemsize
+            if count < 0 or self.room < 0:
+                raise ValueError(f"it is too short for a storage of {count} numbers")
+            self.storages[key] = _Storage(code, count)
+        self.push(self.storages[key])
 
     def set_attributes(self) -> None:
         self.stack.pop()  # not done: those of a state_dict are its modules' version numbers
@@ -250,45 +308,54 @@ class _Machine:
         function, arguments = self.pop(2)
         known: dict[tuple, Callable[..., Any]] = {
             ("collections", "OrderedDict"): lambda *pairs: OrderedDict(*pairs),
+            ("collections", "Counter"): lambda *counts: dict(*counts),
+            ("collections", "defaultdict"): lambda *_factory: {},
             ("builtins", "set"): lambda items=(): set(items),
+            ("builtins", "bytes"): lambda: b"",
+            ("_codecs", "encode"): lambda text, _latin1: _expect(text, str).encode("latin1"),
             ("torch", "Size"): lambda sizes: tuple(sizes),
+            ("torch._utils", "_rebuild_tensor"): self.tensor,
             ("torch._utils", "_rebuild_tensor_v2"): self.tensor,
             ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: _expect(tensor, Tensor),
         }
-        if _expect(function, _Global) not in known:
+        module, name = _expect(function, _Global)
+        module = "builtins" if module == "__builtin__" else module  # of Python 2
+        if (module, name) not in known:
             raise _refusal(function)
-        self.push(known[function](*_expect(arguments, tuple)))
+        self.push(known[module, name](*_expect(arguments, tuple)))
 
     def refuse_object(self) -> None:
         raise _refusal(_expect(self.pop(2)[0], _Global))
 
     def tensor(
-        self, storage: _Storage, offset: int, size: tuple, stride: tuple, *_others: Any
-    ) -> Tensor:
-        key, numbers = _expect(storage, _Storage)
+        self, storage: _Storage, offset: int, size: tuple, stride: tuple,
+        _requires_grad: Any = False, _hooks: Any = None, metadata: Any = None,
+    ) -> Tensor:  # fmt: skip
+        if metadata:
+            raise ValueError(f"a tensor has {metadata}: apply resolve_neg() before saving")
+        numbers = _expect(storage, _Storage).numbers
         size, stride = tuple(map(int, size)), tuple(map(int, stride))
         reach = [(n - 1) * s for n, s in zip(size, stride, strict=True)]
-        if min((offset, *size, *stride)) < 0 or np.prod([*size, 1.0]) > numbers.size:
-            raise ValueError(f"tensor {size} does not fit its {numbers.size} numbers")
+        if min((offset, *size, *stride)) < 0:
+            raise ValueError(f"tensor {size} has a negative size, stride or offset")
         if 0 not in size and offset + sum(reach) >= numbers.size:
             raise ValueError(f"tensor {size} reaches beyond its {numbers.size} numbers")
-        place = key, offset, size, stride
-        if place not in self.tensors:  # tied weights stay tied
-            steps = [s * numbers.itemsize for s in stride]
-            view = np.lib.stride_tricks.as_strided(numbers[offset:], size, steps)
-            array = view.astype(view.dtype.newbyteorder("="))
-            self.tensors[place] = _tensor(array, f"storage {key}")
-        return self.tensors[place]
+        steps = [s * numbers.itemsize for s in stride]
+        repeats = any(n > 1 and s == 0 for n, s in zip(size, stride, strict=True))
+        view = np.lib.stride_tricks.as_strided(numbers[offset:], size, steps, writeable=not repeats)
+        return from_numpy(view)
 
 
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 _STRINGS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+_STRINGS_OF_PYTHON_2 = ("SHORT_BINSTRING", "BINSTRING")
 _BYTES = ("SHORT_BINBYTES", "BINBYTES", "BINBYTES8")
+_CONSTANTS = (*_NUMBERS, *_STRINGS, *_STRINGS_OF_PYTHON_2, *_BYTES)
 
 # What each instruction does with the machine m and its own argument a.
 _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     **dict.fromkeys(("PROTO", "FRAME"), lambda m, a: None),
-    **dict.fromkeys((*_NUMBERS, *_STRINGS, *_BYTES), lambda m, a: m.push(a)),
+    **dict.fromkeys(_CONSTANTS, lambda m, a: m.push(a)),
     "NONE": lambda m, a: m.push(None),
     "NEWTRUE": lambda m, a: m.push(True),
     "NEWFALSE": lambda m, a: m.push(False),
@@ -319,10 +386,10 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
-def _refusal(thing: _Global) -> ValueError:
+def _refusal(thing: Any) -> ValueError:
     return ValueError(
-        f"it holds {thing.module}.{thing.name}, and only tensors in plain containers can be read; "
-        "of a model, save model.state_dict()"
+        f"it holds {thing}, and only tensors in plain containers can be read; of a model, save "
+        "model.state_dict()"
     )
 
 

@@ -3,6 +3,9 @@
 The engine behind it is `tinyvision.engine`.
 """
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.autograd.function import Function
 from tinyvision.autograd.gradcheck import GradcheckError, gradcheck
 from tinyvision.autograd.gradients import Variable, backward, grad
@@ -14,3 +17,6 @@ from tinyvision.engine.modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.autograd")

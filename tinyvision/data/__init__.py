@@ -6,6 +6,9 @@ torchvision.transforms under one name.
         ...
 """
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.data import transforms
 from tinyvision.data.cifar import CIFAR10, CIFAR100
 from tinyvision.data.collate import default_collate, default_convert
@@ -43,3 +46,6 @@ from tinyvision.data.transforms import (
 )
 from tinyvision.data.vision import VisionDataset
 from tinyvision.random import current_generator, use_generator
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.data")

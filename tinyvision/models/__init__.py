@@ -4,6 +4,9 @@ The transformers also return their attention weights when asked:
 `logits, weights = model(input, need_weights=True)`; `attention_rollout(weights)` sums them up.
 """
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.models.cct import CCT, cct_2_3x2_32, cct_4_3x2_32, cct_6_3x1_32, cct_7_3x1_32
 from tinyvision.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from tinyvision.models.googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
@@ -23,3 +26,6 @@ from tinyvision.models.rows import RowLSTM, RowLSTMAttention
 from tinyvision.models.transformer import TransformerEncoderClassifier
 from tinyvision.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
 from tinyvision.models.vit import VisionTransformer
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.models")

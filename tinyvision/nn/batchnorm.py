@@ -26,6 +26,7 @@ class _BatchNorm(Normalization):
     """
 
     _dims: ClassVar[tuple[int, ...]]  # how many dims the input may have
+    _optional_state = ("num_batches_tracked",)  # PyTorch before 0.4.1 did not count
 
     def __init__(
         self,

@@ -241,7 +241,9 @@ class ParameterDict(_Dict):
     def __setitem__(self, key: str, value: Tensor) -> None:
         if not isinstance(key, str):
             raise TypeError(f"ParameterDict: keys must be strings, not {type(key).__name__}")
-        setattr(self, key, _as_parameter("ParameterDict", value))
+        if not isinstance(value, Tensor):
+            raise TypeError(f"ParameterDict: expected Tensors, got {type(value).__name__}")
+        setattr(self, key, _as_parameter(value))
 
     def update(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         if isinstance(members, Mapping) and not isinstance(members, OrderedDict):
@@ -257,55 +259,63 @@ class ParameterDict(_Dict):
 
 
 class ParameterList(Module):
-    """A list of parameters, which are thereby registered; Tensors are made Parameters."""
+    """A list of parameters, which are thereby registered; Tensors are made Parameters.
 
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+    Other values are kept as well: modules are registered, too, and the rest are not state.
+    """
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
+        self._size = 0
         if values is not None:
             self.extend(values)
 
     def __len__(self) -> int:
-        return len(self._parameters)
+        return self._size
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._parameters.values())
+        return (getattr(self, str(i)) for i in range(self._size))
 
     def __getitem__(self, idx: int | slice) -> Any:
-        parameters = list(self)
         if isinstance(idx, slice):
-            return type(self)(parameters[idx])
-        if not -len(parameters) <= operator.index(idx) < len(parameters):
+            return type(self)(list(self)[idx])
+        if not -self._size <= operator.index(idx) < self._size:
             raise IndexError(f"index {idx} is out of range")
-        return parameters[idx]
+        return getattr(self, str(idx % self._size))
 
-    def __setitem__(self, idx: int, param: Tensor) -> None:
+    def __setitem__(self, idx: int, param: Any) -> None:
         self[idx]  # raises for a bad index
-        setattr(self, str(idx % len(self)), _as_parameter("ParameterList", param))
+        setattr(self, str(idx % self._size), _as_parameter(param))
 
-    def append(self, value: Tensor) -> Self:
-        """Add a parameter at the end."""
-        self.register_parameter(str(len(self)), _as_parameter("ParameterList", value))
+    def append(self, value: Any) -> Self:
+        """Add a value at the end."""
+        setattr(self, str(self._size), _as_parameter(value))
+        self._size += 1
         return self
 
-    def extend(self, values: Iterable[Tensor]) -> Self:
-        """Add parameters at the end."""
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add values at the end."""
         _check_iterable("ParameterList.extend", values)
         for value in list(values):
             self.append(value)
         return self
 
-    def __iadd__(self, values: Iterable[Tensor]) -> Self:
+    def __iadd__(self, values: Iterable[Any]) -> Self:
         return self.extend(values)
 
     def extra_repr(self) -> str:
         return _parameter_lines(enumerate(self))
 
 
-def _parameter_lines(parameters: Iterable[tuple[Any, Parameter]]) -> str:
-    return "\n".join(
-        f"  ({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
-        for name, p in parameters
-    )
+def _parameter_lines(members: Iterable[tuple[Any, Any]]) -> str:
+    lines = []
+    for name, p in members:
+        if isinstance(p, Tensor):
+            size = "x".join(map(str, p.shape))
+            lines.append(f"  ({name}): Parameter containing: [{p.dtype} of size {size}]")
+        else:
+            lines.append(f"  ({name}): Object of type: {type(p).__name__}")
+    return "\n".join(lines)
 
 
 def _check_iterable(name: str, value: Any, expected: str = "an iterable") -> None:
@@ -313,7 +323,7 @@ def _check_iterable(name: str, value: Any, expected: str = "an iterable") -> Non
         raise TypeError(f"{name} should be called with {expected}, but got {type(value).__name__}")
 
 
-def _as_parameter(name: str, value: Any) -> Parameter:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected Tensors, got {type(value).__name__}")
-    return value if isinstance(value, Parameter) else Parameter(value)
+def _as_parameter(value: Any) -> Any:
+    """A Tensor as a Parameter; anything else as it is."""
+    is_plain = isinstance(value, Tensor) and not isinstance(value, Parameter)
+    return Parameter(value) if is_plain else value

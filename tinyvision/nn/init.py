@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyvision import missing
 from tinyvision.engine.modes import no_grad
 from tinyvision.random import Generator, stream
 from tinyvision.tensor import Tensor
@@ -135,11 +137,11 @@ def trunc_normal_(
         )
     draw = _draw_normal if _share_inside(mean, std, a, b) > 0.3 else _draw_uniform
     values = np.empty(tensor.numel())
-    missing = np.arange(values.size)
-    while missing.size:
-        candidates, accepted = draw(missing.size, mean, std, a, b, stream(generator))
-        values[missing[accepted]] = candidates[accepted]
-        missing = missing[~accepted]
+    left = np.arange(values.size)
+    while left.size:
+        candidates, accepted = draw(left.size, mean, std, a, b, stream(generator))
+        values[left[accepted]] = candidates[accepted]
+        left = left[~accepted]
     # float32 rounding must not put a value outside.
     return _fill(tensor, np.clip(values.astype(tensor.dtype), a, b).reshape(tensor.shape))
 
@@ -274,3 +276,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 def _fill(tensor: Tensor, values: np.ndarray) -> Tensor:
     with no_grad():
         return tensor.copy_(values)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.nn.init")

@@ -14,15 +14,14 @@ from tinyvision.tensor import Tensor
 
 
 class _Loss(Module):
-    """What all losses have in common: the reduction, checked here."""
-
-    _reductions: tuple[str, ...] = ("none", "mean", "sum")
+    """What all losses have in common: the reduction; as in PyTorch, the call checks it."""
 
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        self.reduction = as_reduction(reduction, size_average, reduce, self._reductions)
+        known = ("none", "mean", "sum", reduction)
+        self.reduction = as_reduction(reduction, size_average, reduce, known)
 
 
 class _WeightedLoss(_Loss):
@@ -176,8 +175,6 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 class KLDivLoss(_Loss):
     """target * (log target - input), input being log-probabilities; see nn.functional.kl_div."""
-
-    _reductions = ("none", "mean", "sum", "batchmean")
 
     def __init__(
         self,

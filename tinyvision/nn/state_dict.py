@@ -48,7 +48,11 @@ def load_state(
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
     members = list(_state_members(module))
     names = {name for name, _, _, _ in members}
-    missing = [name for name, _, _, _ in members if name not in state_dict]
+    missing = [
+        name
+        for name, owner, attribute, _ in members
+        if name not in state_dict and attribute not in owner._optional_state
+    ]
     unexpected = [name for name in state_dict if name not in names]
     found = [(*m, state_dict[m[0]]) for m in members if m[0] in state_dict]
     problems = [p for p in (_problem(name, t, value) for name, _, _, t, value in found) if p]

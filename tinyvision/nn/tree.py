@@ -8,8 +8,9 @@ them. Names of nested members are joined by dots: "layer1.weight".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from tinyvision import missing
 from tinyvision.nn.parameter import Parameter
 from tinyvision.tensor import Tensor
 
@@ -21,6 +22,7 @@ class ModuleTree:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Any]
     _non_persistent_buffers: set[str]
+    _optional_state: ClassVar[tuple[str, ...]] = ()  # what a state_dict may lack
 
     def __init__(self) -> None:
         self._parameters = {}
@@ -55,7 +57,7 @@ class ModuleTree:
             members = self.__dict__.get(table, {})
             if name in members:
                 return members[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return _not_there(self, name)
 
     def __delattr__(self, name: str) -> None:
         for table in (self._parameters, self._buffers, self._modules):
@@ -246,6 +248,9 @@ class ModuleTree:
         if found is None:
             raise AttributeError(f"`{name}` is not {kind}")
         return found
+
+
+_not_there = missing.names("tinyvision.nn.Module")
 
 
 def join_names(prefix: str, name: str) -> str:

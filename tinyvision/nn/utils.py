@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyvision import missing
+from tinyvision.devices import module
 from tinyvision.engine.modes import no_grad
 from tinyvision.functions.joining import cat
 from tinyvision.tensor import Tensor
@@ -67,19 +68,19 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Write the parts of a vector, as made by parameters_to_vector, into the parameters.
 
-    Raises: TypeError if vec is no Tensor, RuntimeError if its size is not that of all parameters.
+    Raises: TypeError if vec is no Tensor, RuntimeError if it is no vector or too short.
     """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected a Tensor, but got: {type(vec).__name__}")
     listed = list(parameters)
     sizes = [p.numel() for p in listed]
-    if vec.shape != (sum(sizes),):
+    if vec.ndim != 1 or len(vec) < sum(sizes):
         raise RuntimeError(
             f"vector_to_parameters: expected a vector of {sum(sizes)} elements, got {vec.shape}"
         )
-    ends = np.cumsum(sizes)
+    parts = np.split(vec._data, np.cumsum(sizes))[:-1]  # the last is what is left over
     with no_grad():
-        for parameter, part in zip(listed, np.split(vec._data, ends[:-1]), strict=True):
+        for parameter, part in zip(listed, parts, strict=True):
             parameter.copy_(part.reshape(parameter.shape))
 
 
@@ -99,6 +100,9 @@ def _total_norm(grads: list[Tensor], norm_type: float) -> float:
         norms = [np.linalg.norm(g._data.reshape(-1), norm_type) for g in grads]
         return float(np.linalg.norm(np.array(norms, np.float64), norm_type)) if norms else 0.0
 
+
+# Programs import it; of what is in it, nothing is here.
+rnn = module("nn.utils.rnn", __getattr__=missing.names("tinyvision.nn.utils.rnn"))
 
 if not TYPE_CHECKING:
     __getattr__ = missing.names("tinyvision.nn.utils")

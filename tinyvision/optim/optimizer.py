@@ -7,10 +7,11 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyvision import missing
 from tinyvision.engine.modes import enable_grad, no_grad
 from tinyvision.kernels import KnownAddresses
 from tinyvision.tensor import Tensor
@@ -26,11 +27,17 @@ _UNSUPPORTED = ("capturable", "differentiable")
 class Optimizer:
     """Base of all optimizers.
 
+    params: tensors, (name, tensor) pairs as of `model.named_parameters()`, or dicts, for groups.
     param_groups: dicts; "params" is a list of tensors and the other entries are their options,
     such as "lr", taken from `defaults` where a group does not give them. A learning-rate
     scheduler changes them between steps.
     state: per parameter, a dict of what the optimizer remembers of it.
     """
+
+    _opt_called = False
+
+    if not TYPE_CHECKING:
+        __getattr__ = missing.names("tinyvision.optim.Optimizer")
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -58,7 +65,7 @@ class Optimizer:
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        group = {**param_group, "params": _as_list(param_group["params"])}
+        group = {**param_group, **_params_and_names(_as_list(param_group["params"]))}
         for param in group["params"]:
             _check_param(param)
         if len(set(group["params"])) != len(group["params"]):
@@ -67,6 +74,8 @@ class Optimizer:
                 "updated more than once in a step",
                 stacklevel=3,
             )
+        if any(("param_names" in g) != ("param_names" in group) for g in self.param_groups):
+            raise ValueError("all optimizer param groups should be with/without names")
         known = {param for g in self.param_groups for param in g["params"]}
         if not known.isdisjoint(group["params"]):
             raise ValueError("some parameters appear in more than one parameter group")
@@ -85,6 +94,7 @@ class Optimizer:
 
         closure: computes the loss again, gradients included; its result is returned.
         """
+        self._opt_called = True
         loss = None
         if closure is not None:
             with enable_grad():
@@ -105,6 +115,10 @@ class Optimizer:
                     # Graphs that still need the old values must notice the change.
                     param._bump_version()
         return loss
+
+    def _has_stepped(self) -> bool:
+        """For schedulers to warn; a subclass whose own `step` does not call this one is trusted."""
+        return self._opt_called or type(self).step is not Optimizer.step
 
     def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """Change the tensors in place; they have gradients."""
@@ -159,7 +173,10 @@ class Optimizer:
                 raise ValueError(f"loaded state dict has state for parameter {number}, not a group")
             param = by_number[number]
             state[param] = {k: _fitted(k, value, param) for k, value in values.items()}
-        groups = [self._completed({**deepcopy(g), "params": own["params"]}) for own, g in pairs]
+        groups = []
+        for own, saved in pairs:
+            names = {"param_names": own["param_names"]} if "param_names" in own else {}
+            groups.append(self._completed({**names, **deepcopy(saved), "params": own["params"]}))
         self.state, self.param_groups = state, groups
 
     def __repr__(self) -> str:
@@ -227,11 +244,19 @@ def _as_list(params: Any) -> list[Any]:
     return list(params)
 
 
-def _check_param(param: Any) -> None:
-    if isinstance(param, tuple):
-        raise NotImplementedError(
-            "optimizer: (name, parameter) pairs are not supported; pass model.parameters()"
+def _params_and_names(params: list[Any]) -> dict[str, list[Any]]:
+    """A group's entries for parameters, or for (name, parameter) pairs."""
+    pairs = [item for item in params if isinstance(item, tuple)]
+    if not pairs:
+        return {"params": params}
+    if len(pairs) < len(params):
+        raise ValueError(
+            "all optimizer params should be with/without names. Some param names are missing"
         )
+    return {"params": [p for _, p in pairs], "param_names": [name for name, _ in pairs]}
+
+
+def _check_param(param: Any) -> None:
     if not isinstance(param, Tensor):
         raise TypeError(
             f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}"

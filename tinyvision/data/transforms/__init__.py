@@ -10,6 +10,9 @@ Layouts, told apart by type as torchvision tells PIL images from tensors: a uint
 Every image of a batch gets its own random draw, from the generator in use (tinyvision/random.py).
 """
 
+from typing import TYPE_CHECKING
+
+from tinyvision import missing
 from tinyvision.data.transforms.affine import RandomAffine, RandomRotation
 from tinyvision.data.transforms.base import (
     Compose,
@@ -25,3 +28,6 @@ from tinyvision.data.transforms.flip import RandomHorizontalFlip, RandomVertical
 from tinyvision.data.transforms.pad import Pad
 from tinyvision.data.transforms.resize import RandomResizedCrop, Resize
 from tinyvision.data.transforms.warp import InterpolationMode
+
+if not TYPE_CHECKING:
+    __getattr__ = missing.names("tinyvision.data.transforms")

@@ -139,7 +139,6 @@ def _check_classes(
         raise RuntimeError(
             f"expected target dtype to be Long or Byte, but got {TORCH_NAMES[target.dtype]}"
         )
-    _check_target_range(target, input.shape[1], ignore_index)
     _check_class_weight(weight, input.shape[1])
     check_constant("nll_loss", "weight", weight)
     if weight is not None and weight.dtype != input.dtype:
@@ -147,6 +146,7 @@ def _check_classes(
             f"expected weight of scalar type {TORCH_NAMES[input.dtype]} but found "
             f"{TORCH_NAMES[weight.dtype]}"
         )
+    _check_target_range(target, input.shape[1], ignore_index)
     return input, target, unbatched
 
 

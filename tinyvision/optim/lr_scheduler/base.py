@@ -8,9 +8,18 @@ was made with and t = last_epoch the number of steps taken.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from tinyvision.optim.optimizer import Optimizer
+
+_TOO_EARLY = (
+    "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, "
+    "you should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  "
+    "Failure to do this will result in PyTorch skipping the first value of the learning rate "
+    "schedule. See more details at "
+    "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
+)
 
 
 class LRScheduler:
@@ -40,6 +49,7 @@ class LRScheduler:
 
     def _initial_step(self) -> None:
         """The step that sets the first lr; get_lr can tell by `_is_initial`."""
+        self._step_count = 0
         self._is_initial = True
         self.step()
         self._is_initial = False
@@ -55,6 +65,12 @@ class LRScheduler:
         """Go on by one; call it after `optimizer.step()`, per epoch or per batch as you choose."""
         if epoch is not None:
             raise NotImplementedError(f"{type(self).__name__}.step: epoch is not supported")
+        if self._step_count == 1 and not self.optimizer._has_stepped():
+            warnings.warn(_TOO_EARLY, stacklevel=2)
+        self._step_count += 1
+        self._update_lr()
+
+    def _update_lr(self) -> None:
         self.last_epoch += 1
         lrs = self.get_lr()
         for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):

@@ -43,8 +43,8 @@ class OneCycleLR(LRScheduler):
         check_optimizer(optimizer)
         self.total_steps = _count_steps(total_steps, epochs, steps_per_epoch)
         _check_shape(pct_start, anneal_strategy)
-        self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
-        self._phases = _phases(pct_start * self.total_steps, self.total_steps, three_phase)
+        self._anneal_func_type, self.cycle_momentum = anneal_strategy, cycle_momentum
+        self._schedule_phases = _phases(pct_start * self.total_steps, self.total_steps, three_phase)
         peaks = per_group(max_lr, "max_lr", optimizer)
         momenta = _momenta(optimizer, base_momentum, max_momentum) if cycle_momentum else []
         if last_epoch == -1:
@@ -63,45 +63,51 @@ class OneCycleLR(LRScheduler):
                 f"Tried to step {self.last_epoch} times. The specified number of total steps is "
                 f"{self.total_steps}"
             )
-        start_step, (end_step, lr_ends, momentum_ends) = self._find_phase()
-        length = end_step - start_step
+        start_step, phase = self._find_phase()
+        length = phase["end_step"] - start_step
         progress = (self.last_epoch - start_step) / length if length else 1.0
         lrs = []
         for group in self.optimizer.param_groups:
-            lrs.append(self._anneal(group, lr_ends, progress))
+            lrs.append(self._anneal(group, phase, "lr", progress))
             if self.cycle_momentum:
-                _set_momentum(group, self._anneal(group, momentum_ends, progress))
+                _set_momentum(group, self._anneal(group, phase, "momentum", progress))
         return lrs
 
     def _find_phase(self) -> tuple[float, Any]:
         """Where the present phase starts, and the phase."""
         start_step = 0.0
-        for phase in self._phases[:-1]:
-            if self.last_epoch <= phase[0]:
+        for phase in self._schedule_phases[:-1]:
+            if self.last_epoch <= phase["end_step"]:
                 return start_step, phase
-            start_step = phase[0]
-        return start_step, self._phases[-1]
+            start_step = phase["end_step"]
+        return start_step, self._schedule_phases[-1]
 
-    def _anneal(self, group: dict[str, Any], ends: Sequence[str], progress: float) -> float:
-        """The value at `progress` (0 to 1) on the way between two options of the group."""
-        start, end = group[ends[0]], group[ends[1]]
-        if self.anneal_strategy == "linear":
+    def _anneal(
+        self, group: dict[str, Any], phase: dict[str, Any], what: str, progress: float
+    ) -> float:
+        """The lr or momentum at `progress` (0 to 1) on its way from start to end in a phase."""
+        start, end = group[phase[f"start_{what}"]], group[phase[f"end_{what}"]]
+        if self._anneal_func_type == "linear":
             return start + (end - start) * progress
         return end + (start - end) / 2.0 * (1 + math.cos(math.pi * progress))
 
 
-_RISE = (("initial_lr", "max_lr"), ("max_momentum", "base_momentum"))
-_FALL = (("max_lr", "initial_lr"), ("base_momentum", "max_momentum"))
-_FALL_TO_END = (("max_lr", "min_lr"), ("base_momentum", "max_momentum"))
-_FADE_OUT = (("initial_lr", "min_lr"), ("max_momentum", "max_momentum"))
+def _phase(end_step: float, *ends: str) -> dict[str, Any]:
+    """The last step of a phase, from which lr to which it goes, and from which momentum."""
+    names = ("start_lr", "end_lr", "start_momentum", "end_momentum")
+    return {"end_step": end_step, **dict(zip(names, ends, strict=True))}
 
 
-def _phases(rise_steps: float, total_steps: int, three_phase: bool) -> list[Any]:
-    """(last step, from which lr to which, from which momentum to which) of each phase."""
+def _phases(rise_steps: float, total_steps: int, three_phase: bool) -> list[dict[str, Any]]:
     last_step = total_steps - 1
+    rise = _phase(rise_steps - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")
     if not three_phase:
-        return [(rise_steps - 1, *_RISE), (last_step, *_FALL_TO_END)]
-    return [(rise_steps - 1, *_RISE), (2 * rise_steps - 2, *_FALL), (last_step, *_FADE_OUT)]
+        return [rise, _phase(last_step, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+    return [
+        rise,
+        _phase(2 * rise_steps - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+        _phase(last_step, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
+    ]
 
 
 def _count_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:

@@ -39,11 +39,11 @@ class ReduceLROnPlateau(LRScheduler):
             raise ValueError(f"mode {mode} is unknown!")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold mode {threshold_mode} is unknown!")
-        per_group(min_lr, "min_lr", optimizer)  # checks it
         self.optimizer, self.mode = optimizer, mode
         self.factor, self.patience, self.cooldown = factor, patience, cooldown
         self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.min_lr = list(min_lr) if isinstance(min_lr, (list, tuple)) else min_lr
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
+        self.min_lrs = per_group(min_lr, "min_lr", optimizer)
         self.eps = eps
         self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = self.last_epoch = 0
@@ -79,8 +79,9 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _reduce_lr(self) -> None:
         # Looked up anew, because groups may have been added since.
-        min_lrs = per_group(self.min_lr, "min_lr", self.optimizer)
-        for group, min_lr in zip(self.optimizer.param_groups, min_lrs, strict=True):
+        given = self.min_lrs if self.default_min_lr is None else self.default_min_lr
+        self.min_lrs = per_group(given, "min_lr", self.optimizer)
+        for group, min_lr in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
             lr = max(group["lr"] * self.factor, min_lr)
             if group["lr"] - lr > self.eps:
                 group["lr"] = lr

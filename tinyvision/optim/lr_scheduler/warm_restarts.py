@@ -50,8 +50,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_i *= self.T_mult
         else:
             self.T_cur, self.T_i = self._place(epoch or 0)
-        self.last_epoch = math.floor(epoch or 0) - 1  # the inherited step adds 1
-        super().step()
+        self.last_epoch = math.floor(epoch or 0) - 1  # _update_lr adds 1
+        self._update_lr()
 
     def _place(self, epoch: float) -> tuple[float, int]:
         """T_cur and T_i at an epoch."""
