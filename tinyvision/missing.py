@@ -102,25 +102,24 @@ _NAMES = {
         skip_init spectral_norm stateless weight_norm
     """,
     "tinyvision.Tensor": """
-        absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint aminmax
-        angle apply_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan
-        arctan2 arctan2_ arctan_ arctanh arctanh_ as_strided as_strided_ asin_ asinh asinh_
-        atan2_ atan_ atanh atanh_ baddbmm_ bfloat16 bitwise_and bitwise_not bitwise_or
-        bitwise_xor cauchy_ char conj conj_physical conj_physical_ corrcoef cosh_ cov cross
-        cummax cummin cumprod_ deg2rad deg2rad_ diag_embed diagflat dist divide_ dsplit erf_
-        erfc erfc_ exp2 exp2_ exponential_ fix fix_ floor_divide_ fmax fmin fmod fmod_ frac_
-        ge_ geometric_ ger get_device greater_ greater_equal_ gt_ half hardshrink histc
+        absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint
+        aminmax angle apply_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh
+        arcsinh_ arctan arctan2 arctan2_ arctan_ arctanh arctanh_ as_strided as_strided_
+        asin_ asinh asinh_ atan_ atanh atanh_ baddbmm_ bfloat16 bitwise_and bitwise_not
+        bitwise_or bitwise_xor cauchy_ char conj conj_physical conj_physical_ corrcoef
+        cosh_ cov cross cummax cummin cumprod_ deg2rad deg2rad_ diag_embed diagflat dist
+        divide_ dsplit erfc erfc_ exp2 exp2_ exponential_ fix fix_ fmax fmin fmod fmod_
+        frac_ geometric_ ger get_device greater_ greater_equal_ half hardshrink histc
         histogram hsplit hypot hypot_ imag index index_copy index_copy_ index_fill
-        index_fill_ index_put index_put_ index_reduce index_reduce_ inner inverse is_complex
-        is_nonzero is_same_size isneginf isposinf kron kthvalue le_ less_ less_equal_ log10_
-        log2_ log_normal_ logaddexp logaddexp2 logcumsumexp logical_and_ logical_not_
-        logical_or_ logical_xor_ logit_ lt_ mH map_ masked_scatter masked_scatter_
-        matrix_exp matrix_power mode msort multiply_ nan_to_num_ nanmean nanmedian
-        nanquantile nansum ndimension ne_ negative_ new_empty_strided not_equal_ pinverse
-        positive prelu put put_ quantile rad2deg rad2deg_ random_ real renorm resize resize_
-        resize_as resize_as_ scatter_reduce scatter_reduce_ set_ share_memory_ sign_ signbit
-        sinh_ solve split_with_sizes squeeze_ storage subtract_ sum_to_size swapaxes_
-        swapdims_ t_ take tan_ tensor_split to_sparse transpose_ true_divide_
-        unique_consecutive unsqueeze_ untyped_storage vdot vsplit
+        index_fill_ index_put index_put_ index_reduce index_reduce_ inner inverse
+        is_complex is_nonzero is_same_size isneginf isposinf kron kthvalue less_
+        less_equal_ log_normal_ logaddexp logaddexp2 logcumsumexp logit_ mH map_
+        masked_scatter masked_scatter_ matrix_exp matrix_power mode msort multiply_
+        nanmean nanmedian nanquantile nansum ndimension negative_ new_empty_strided
+        not_equal_ pinverse positive prelu put put_ quantile rad2deg rad2deg_ random_
+        real renorm resize resize_ resize_as resize_as_ scatter_reduce scatter_reduce_
+        set_ share_memory_ signbit sinh_ solve split_with_sizes squeeze_ storage
+        subtract_ sum_to_size swapaxes_ swapdims_ t_ take tan_ tensor_split to_sparse
+        transpose_ unique_consecutive unsqueeze_ untyped_storage vdot vsplit
     """,
 }

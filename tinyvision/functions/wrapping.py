@@ -7,6 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
+
+from tinyvision.dtypes import scalar_dtype
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor
 
@@ -49,8 +52,8 @@ def arithmetic_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concaten
     @functools.wraps(of_tensors)
     def function(input: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         if isinstance(input, (int, float)):
-            others = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            input = others[0]._tensor_like(input) if others else input
+            if any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
+                input = Tensor._from_op(np.asarray(input, scalar_dtype(input)))
         return of_tensors(input, *args, **kwargs)
 
     return function
