@@ -88,6 +88,7 @@ from tinyvision.functions.joining import (
     hstack,
     is_tensor,
     meshgrid,
+    split,
     stack,
     std_mean,
     var_mean,

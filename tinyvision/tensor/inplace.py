@@ -19,6 +19,7 @@ from tinyvision.ops.indexing import SetItem, assign_item, convert_index
 from tinyvision.ops.shape import Copy
 from tinyvision.ops.views import CopySlices
 from tinyvision.random import Generator, stream
+from tinyvision.strides import may_overlap
 from tinyvision.tensor.base import TensorBase, check_number
 from tinyvision.tensor.compositions import Compositions as Out  # all methods that are out of place
 
@@ -74,7 +75,8 @@ class InPlace(TensorBase):
         return self
 
     def _check_writable(self, recorded: bool) -> None:
-        if not self._data.flags.writeable:
+        windows = recorded and self._base is not None and may_overlap(self._data)
+        if windows or not self._data.flags.writeable:
             raise RuntimeError(
                 "unsupported operation: the written-to tensor is read-only, or more than one of "
                 "its elements refer to a single memory location. Please clone() the tensor before "
@@ -201,11 +203,13 @@ class InPlace(TensorBase):
         draws = stream(generator).random(self._data.shape, self._data.dtype)
         return self.copy_(self._plain(draws * self._data.dtype.type(to - from_) + from_))
 
-    def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
-        """Draw 1 with probability p, else 0."""
-        if not 0 <= p <= 1:
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Self:
+        """Draw 1 with probability p, or with those in a tensor p that broadcasts, else 0."""
+        chances = np.asarray(p._data if isinstance(p, TensorBase) else p)
+        if not ((chances >= 0) & (chances <= 1)).all():
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-        return self.copy_(self._plain(stream(generator).random(self._data.shape) < p))
+        expand_shape(chances.shape, self._data.shape, "bernoulli_")
+        return self.copy_(self._plain(stream(generator).random(self._data.shape) < chances))
 
 
 def _requires_grad(operand: Any) -> bool:
