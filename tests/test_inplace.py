@@ -106,7 +106,7 @@ def test_inplace_addcdiv_and_rounded_division():
     ones = tv.ones(2, dtype=tv.int64)
     with pytest.raises(RuntimeError, match="can't be cast"):
         ones.addcdiv_(ones, ones.float())
-    with pytest.raises(RuntimeError, match="Integer division"):
+    with pytest.raises(RuntimeError, match="Integer division with addcdiv"):
         ones.addcdiv_(ones, ones)
 
 

@@ -245,7 +245,7 @@ def test_bitwise_and_logic():
         (lambda: -tv.tensor([True]), RuntimeError, "bool"),
         (lambda: ~tv.ones(2), TypeError, "integer and Boolean"),
         (lambda: tv.ones(2).clamp(), RuntimeError, "At least one of"),
-        (lambda: tv.tensor([1], dtype=tv.uint8) + 300, RuntimeError, "without overflow"),
+        (lambda: tv.tensor([1], dtype=tv.uint8) ** 300, RuntimeError, "without overflow"),
         (lambda: tv.ones(2).div(2, rounding_mode="up"), RuntimeError, "rounding_mode"),
         (lambda: tv.where(tv.ones(2), tv.ones(2), 0), RuntimeError, "boolean"),
     ],

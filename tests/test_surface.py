@@ -36,6 +36,8 @@ def test_devices_that_are_none_are_refused(name):
     with pytest.raises(RuntimeError):
         tv.device(name)
     with pytest.raises(TypeError):
+        tv.device(0.5)
+    with pytest.raises(RuntimeError, match="accelerator"):  # the first one, to PyTorch
         tv.device(0)
 
 

@@ -89,6 +89,7 @@ from tinyvision.functions.joining import (
     is_tensor,
     isin,
     meshgrid,
+    split,
     stack,
     std_mean,
     var_mean,

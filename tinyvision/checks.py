@@ -6,12 +6,35 @@ everything a user passes goes through a check like these once, before it reaches
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+
+R = TypeVar("R")
+
+
+def refuse_out(name: str, out: object) -> None:
+    """PyTorch's functions write to `out` if it is given; ours return new tensors only."""
+    if out is not None:
+        raise NotImplementedError(f"{name}: argument 'out' is not supported")
+
+
+def without_out(function: Callable[..., R]) -> Callable[..., R]:
+    """The function with PyTorch's argument `out`, which may only be None.
+
+    Raises: NotImplementedError otherwise.
+    """
+
+    @functools.wraps(function)
+    def checked(*args: Any, out: object = None, **kwargs: Any) -> R:
+        refuse_out(function.__name__, out)
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def as_int(value: Any, name: str, what: str) -> int:

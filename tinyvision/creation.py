@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinyvision.checks import as_int, fitting, sizes_from
+from tinyvision.checks import as_int, broadcast_shape, fitting, sizes_from, without_out
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import (
     SUPPORTED,
@@ -19,10 +20,13 @@ from tinyvision.dtypes import (
     float64,
     int32,
     int64,
+    promote,
+    scalar_dtype,
     uint8,
 )
 from tinyvision.random import Generator, stream
 from tinyvision.tensor import Tensor
+from tinyvision.tensor.base import check_tensor
 from tinyvision.tensor.tensor import to_array
 
 
@@ -31,14 +35,14 @@ def tensor(
 ) -> Tensor:
     """A new tensor that copies `data`: numbers, nested lists, arrays or a tensor.
 
-    Python floats become float32; arrays and tensors keep their dtype.
+    Python floats become float32; arrays and tensors keep their dtype, also as elements of lists.
 
-    Raises: ValueError for ragged lists, TypeError for what is not numbers, RuntimeError for numbers
-    that do not fit the dtype.
+    Raises: ValueError for ragged lists or tensors of several elements in a list, TypeError for
+        what is not numbers, RuntimeError for numbers that do not fit the dtype.
     """
     array, typed = to_array(data), isinstance(data, (np.ndarray, np.generic, Tensor))
     if dtype is None:
-        dtype = array.dtype if typed else _python_dtype(array)
+        dtype = functools.reduce(promote, _number_dtypes(data) or {float32})
     dtype = as_dtype(dtype)
     copy = np.array(array, dtype, order="C") if typed else fitting(array, dtype)
     return _make(copy, device, requires_grad)
@@ -58,19 +62,23 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 asarray = as_tensor
 
 
-def _named_after(dtype: np.dtype) -> Callable[..., Tensor]:
-    """The constructor that Tensor is for float32, for another dtype."""
+class TypedTensor:
+    """The constructor that Tensor is for float32, for another dtype; isinstance asks for it."""
 
-    def constructor(*data: Any) -> Tensor:
+    def __init__(self, dtype: np.dtype) -> None:
+        self._dtype = dtype
+
+    def __call__(self, *data: Any) -> Tensor:
         are_sizes = not data or isinstance(data[0], int)
-        return Tensor(*data).to(dtype) if are_sizes else tensor(*data, dtype=dtype)
+        return Tensor(*data).to(self._dtype) if are_sizes else tensor(*data, dtype=self._dtype)
 
-    return constructor
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype == self._dtype
 
 
-FloatTensor, DoubleTensor = _named_after(float32), _named_after(float64)
-LongTensor, IntTensor = _named_after(int64), _named_after(int32)
-ByteTensor, BoolTensor = _named_after(uint8), _named_after(bool_)
+FloatTensor, DoubleTensor = TypedTensor(float32), TypedTensor(float64)
+LongTensor, IntTensor = TypedTensor(int64), TypedTensor(int32)
+ByteTensor, BoolTensor = TypedTensor(uint8), TypedTensor(bool_)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
@@ -93,29 +101,45 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 # ------------------------------------------------------------------ of one value
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@without_out
+def zeros(
+    *sizes: Any, size: Any = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """All 0, of the given sizes."""
-    return _make(np.zeros(_sizes(size, "zeros"), _or_float(dtype)), device, requires_grad)
+    shape = _sizes(sizes or (size,), "zeros")
+    return _make(np.zeros(shape, _or_float(dtype)), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@without_out
+def ones(
+    *sizes: Any, size: Any = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """All 1, of the given sizes."""
-    return _make(np.ones(_sizes(size, "ones"), _or_float(dtype)), device, requires_grad)
+    shape = _sizes(sizes or (size,), "ones")
+    return _make(np.ones(shape, _or_float(dtype)), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@without_out
+def empty(
+    *sizes: Any, size: Any = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Of the given sizes, with values that are whatever the memory held."""
-    return _make(np.empty(_sizes(size, "empty"), _or_float(dtype)), device, requires_grad)
+    shape = _sizes(sizes or (size,), "empty")
+    return _make(np.empty(shape, _or_float(dtype)), device, requires_grad)
 
 
+@without_out
 def full(
     size: Sequence[int], fill_value: Any,
     *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """All `fill_value`, whose type gives the dtype."""
     fill_value = _number("full", "fill_value", fill_value)
-    dtype = _python_dtype(np.asarray(fill_value)) if dtype is None else as_dtype(dtype)
-    filled = np.full(_sizes((size,), "full"), fitting(fill_value, dtype))
+    dtype = scalar_dtype(fill_value) if dtype is None else as_dtype(dtype)
+    filled = np.full(_sizes(tuple(size), "full"), fitting(fill_value, dtype))
     return _make(filled, device, requires_grad)
 
 
@@ -123,6 +147,7 @@ def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """All 0, in the shape and dtype of input."""
+    check_tensor("zeros_like", "input", input)
     return _make(np.zeros_like(input._data, _or_own(input, dtype)), device, requires_grad)
 
 
@@ -130,6 +155,7 @@ def ones_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """All 1, in the shape and dtype of input."""
+    check_tensor("ones_like", "input", input)
     return _make(np.ones_like(input._data, _or_own(input, dtype)), device, requires_grad)
 
 
@@ -137,6 +163,7 @@ def empty_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Arbitrary values, in the shape and dtype of input."""
+    check_tensor("empty_like", "input", input)
     return _make(np.empty_like(input._data, _or_own(input, dtype)), device, requires_grad)
 
 
@@ -145,6 +172,7 @@ def full_like(
     *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """All `fill_value`, in the shape and dtype of input."""
+    check_tensor("full_like", "input", input)
     filled = np.full(input._data.shape, fitting(fill_value, _or_own(input, dtype)))
     return _make(filled, device, requires_grad)
 
@@ -152,13 +180,14 @@ def full_like(
 # ------------------------------------------------------------------ in a sequence
 
 
+@without_out
 def arange(
-    start: float, end: float | None = None, step: float = 1,
+    start: Any = None, end: Any = None, step: Any = 1,
     *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... below end; `arange(end)` starts at 0. int64 if all are ints."""
-    if end is None:
-        start, end = 0, start
+    if start is None or end is None:
+        start, end = 0, start if end is None else end
     start, end = _number("arange", "start", start), _number("arange", "end", end)
     step = _number("arange", "step", step)
     if not all(map(math.isfinite, (start, end, step))):
@@ -175,6 +204,7 @@ def arange(
     return _make((start + step * np.arange(count)).astype(dtype), device, requires_grad)
 
 
+@without_out
 def linspace(
     start: float, end: float, steps: int,
     *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
@@ -197,6 +227,7 @@ def linspace(
     return _make(values.astype(dtype), device, requires_grad)
 
 
+@without_out
 def eye(
     n: int, m: int | None = None,
     *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
@@ -209,42 +240,51 @@ def eye(
 # ------------------------------------------------------------------ at random
 
 
+@without_out
 def rand(
-    *size: Any, generator: Generator | None = None,
+    *sizes: Any, size: Any = None, generator: Generator | None = None,
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform on [0, 1)."""
-    draws = stream(generator).random(_sizes(size, "rand"), _float_dtype(dtype, "rand"))
+    draws = stream(generator).random(_sizes(sizes or (size,), "rand"), _float_dtype(dtype, "rand"))
     return _make(draws, device, requires_grad)
 
 
+@without_out
 def randn(
-    *size: Any, generator: Generator | None = None,
+    *sizes: Any, size: Any = None, generator: Generator | None = None,
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal with mean 0 and variance 1."""
-    shape = _sizes(size, "randn")
+    shape = _sizes(sizes or (size,), "randn")
     draws = stream(generator).standard_normal(shape, _float_dtype(dtype, "randn"))
     return _make(draws, device, requires_grad)
 
 
+@without_out
 def randint(
-    low: int, high: int | Sequence[int] | None = None, size: Sequence[int] | None = None,
+    low: Any = 0, high: Any = None, size: Sequence[int] | None = None,
     *, generator: Generator | None = None,
     dtype: Any = int64, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Integers from low to high - 1; `randint(high, size)` starts at 0."""
     if size is None:
-        low, high, size = 0, low, high  # type: ignore[assignment]
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     low, high = as_int(low, "randint", "low"), as_int(high, "randint", "high")
     if low >= high:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
-    draws = stream(generator).integers(low, high, _sizes((size,), "randint"))
-    return _make(np.asarray(draws, as_dtype(dtype)), device, requires_grad)
+    dtype, ends = as_dtype(dtype), np.array([low, high - 1])
+    if dtype.kind != "f" and (ends.astype(dtype) != ends).any():
+        raise RuntimeError(f"randint: {low} or {high} - 1 is out of bounds for {dtype}")
+    draws = stream(generator).integers(low, high, _sizes(tuple(size), "randint"))
+    return _make(np.asarray(draws, dtype), device, requires_grad)
 
 
+@without_out
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = int64, device: Any = None
 ) -> Tensor:
@@ -256,14 +296,17 @@ def randperm(
 
 def rand_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
     """Uniform on [0, 1), in the shape and dtype of input."""
+    check_tensor("rand_like", "input", input)
     return rand(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
 
 
 def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
     """Standard normal, in the shape and dtype of input."""
+    check_tensor("randn_like", "input", input)
     return randn(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
 
 
+@without_out
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Sequence[int] | None = None,
     *, generator: Generator | None = None,
@@ -281,7 +324,7 @@ def normal(
     mean, std = (x._data if isinstance(x, Tensor) else x for x in (mean, std))
     if (np.asarray(std) < 0).any():
         raise RuntimeError(f"normal expects all elements of std >= 0.0, but found {std}")
-    shape = np.broadcast_shapes(np.shape(mean), np.shape(std)) if given else tuple(size or ())
+    shape = broadcast_shape(np.shape(mean), np.shape(std)) if given else tuple(size or ())
     own = np.result_type(*[x._data.dtype for x in given]) if given else None
     draws = stream(generator).standard_normal(shape, _float_dtype(dtype or own, "normal"))
     return _make(np.asarray(draws * std + mean).astype(draws.dtype), device, requires_grad)
@@ -316,9 +359,16 @@ def _sizes(size: Sequence[Any], name: str) -> tuple[int, ...]:
     return sizes
 
 
-def _python_dtype(array: np.ndarray) -> np.dtype:
-    """The default dtype for Python data that NumPy read as `array`."""
-    return {"b": np.dtype(np.bool_), "f": float32}.get(array.dtype.kind, int64)
+def _number_dtypes(data: Any) -> set[np.dtype]:
+    """The dtypes of all numbers in nested sequences."""
+    if isinstance(data, (np.ndarray, np.generic, Tensor)):
+        return {data.dtype}
+    if not isinstance(data, (list, tuple)):
+        return {scalar_dtype(np.asarray(data).dtype.type())}
+    types = set(map(type, data))
+    if types <= {bool, int, float}:  # of a long list, not number by number
+        return {scalar_dtype(kind()) for kind in types}
+    return set().union(*map(_number_dtypes, data))
 
 
 def _or_float(dtype: Any) -> np.dtype:

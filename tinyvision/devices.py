@@ -18,12 +18,16 @@ _TYPES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "meta")
 class device:  # noqa: N801 - PyTorch's name
     """A device's type and, where there are several of one type, its index: device("cuda:1").
 
+    As a context, it says where new tensors are made.
+
     Raises: RuntimeError for a type that PyTorch does not know either, or an index that is none.
     """
 
     __slots__ = ("index", "type")
 
     def __init__(self, type: Any, index: int | None = None) -> None:
+        if isinstance(type, int):
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         if not isinstance(type, str | device):
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         name, colon, number = str(type).partition(":")
@@ -34,6 +38,13 @@ class device:  # noqa: N801 - PyTorch's name
             raise RuntimeError(f"Invalid device string: {str(type)!r}")
         self.type = name
         self.index = int(number) if colon else index
+
+    def __enter__(self) -> device:
+        require_cpu(self)  # where new tensors are made in any case
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)

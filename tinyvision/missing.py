@@ -139,34 +139,32 @@ _NAMES = {
         H absolute_ acos_ acosh acosh_ addbmm addbmm_ addmv addmv_ addr addr_ adjoint
         aminmax angle apply_ arccos_ arccosh arccosh_ arcsin_ arcsinh arcsinh_ arctan2_
         arctan_ arctanh arctanh_ as_strided as_strided_ as_strided_scatter as_subclass asin_
-        asinh asinh_ atan2_ atan_ atanh atanh_ baddbmm_ bfloat16 bitwise_and_
-        bitwise_left_shift bitwise_left_shift_ bitwise_not_ bitwise_or_ bitwise_right_shift
+        asinh asinh_ atan_ atanh atanh_ baddbmm_ bfloat16 bitwise_and_ bitwise_left_shift
+        bitwise_left_shift_ bitwise_not_ bitwise_or_ bitwise_right_shift
         bitwise_right_shift_ bitwise_xor_ cauchy_ cdouble cfloat chalf char cholesky
         cholesky_inverse cholesky_solve conj conj_physical conj_physical_ copysign copysign_
         corrcoef cosh_ cov cross cummax cummin cumprod_ deg2rad deg2rad_ det diag_embed
-        diagflat diagonal_scatter digamma digamma_ dim_order dist divide_ dsplit eq_ erf_
-        erfc erfc_ erfinv erfinv_ exp2 exp2_ exponential_ fix fix_ float_power float_power_
-        floor_divide_ fmax fmin fmod fmod_ frac_ frexp gcd gcd_ ge_ geometric_ geqrf ger
-        get_device greater_ greater_equal_ gt_ half hardshrink heaviside heaviside_ histc
-        histogram hsplit hypot hypot_ i0 i0_ igamma igamma_ igammac igammac_ imag index
-        index_copy index_copy_ index_put index_put_ index_reduce index_reduce_ inner inverse
-        is_complex is_conj is_cpu is_meta is_mps is_neg is_pinned is_quantized is_same_size
-        is_set_to is_shared is_signed is_sparse is_xpu isneginf isposinf isreal istft kron
-        kthvalue layout lcm lcm_ ldexp ldexp_ le_ less_ less_equal_ lgamma lgamma_ log10_
-        log2_ log_normal_ logaddexp logaddexp2 logcumsumexp logdet logical_and_ logical_not_
-        logical_or_ logical_xor_ logit_ lt_ lu lu_solve mH map_ masked_scatter
-        masked_scatter_ matrix_exp matrix_power mode msort multiply_ mvlgamma mvlgamma_ name
-        nan_to_num_ nanmean nanmedian nanquantile nansum narrow_copy ne_ negative_ new
-        new_empty_strided nextafter nextafter_ nonzero_static not_equal_ orgqr ormqr
-        output_nr pin_memory pinverse polygamma polygamma_ positive prelu put put_ qr
-        quantile rad2deg rad2deg_ real record_stream register_post_accumulate_grad_hook
-        renorm renorm_ resize resize_ resize_as resize_as_ resolve_conj resolve_neg
-        scatter_reduce scatter_reduce_ select_scatter set_ sgn sgn_ share_memory_ sign_
-        signbit sinc sinc_ sinh_ slice_scatter slogdet solve split_with_sizes stft storage
-        storage_offset storage_type subtract_ sum_to_size svd swapaxes_ swapdims_ take tan_
-        tensor_split to_dense to_sparse to_sparse_coo to_sparse_csr triangular_solve
-        true_divide_ unique_consecutive unsafe_chunk unsafe_split untyped_storage vdot
-        vsplit xlogy xlogy_ xpu
+        diagflat diagonal_scatter digamma digamma_ dim_order dist divide_ dsplit erfc erfc_
+        erfinv erfinv_ exp2 exp2_ exponential_ fix fix_ float_power float_power_ fmax fmin
+        fmod fmod_ frac_ frexp gcd gcd_ geometric_ geqrf ger get_device greater_
+        greater_equal_ half hardshrink heaviside heaviside_ histc histogram hsplit hypot
+        hypot_ i0 i0_ igamma igamma_ igammac igammac_ imag index index_copy index_copy_
+        index_put index_put_ index_reduce index_reduce_ inner inverse is_complex is_conj
+        is_cpu is_meta is_mps is_neg is_pinned is_quantized is_same_size is_set_to is_shared
+        is_signed is_sparse is_xpu isneginf isposinf isreal istft kron kthvalue layout lcm
+        lcm_ ldexp ldexp_ less_ less_equal_ lgamma lgamma_ log_normal_ logaddexp logaddexp2
+        logcumsumexp logdet logit_ lu lu_solve mH map_ masked_scatter masked_scatter_
+        matrix_exp matrix_power mode msort multiply_ mvlgamma mvlgamma_ name nanmean
+        nanmedian nanquantile nansum narrow_copy negative_ new new_empty_strided nextafter
+        nextafter_ nonzero_static not_equal_ orgqr ormqr output_nr pin_memory pinverse
+        polygamma polygamma_ positive prelu put put_ qr quantile rad2deg rad2deg_ real
+        record_stream register_post_accumulate_grad_hook renorm renorm_ resize resize_
+        resize_as resize_as_ resolve_conj resolve_neg scatter_reduce scatter_reduce_
+        select_scatter set_ sgn sgn_ share_memory_ signbit sinc sinc_ sinh_ slice_scatter
+        slogdet solve split_with_sizes stft storage storage_offset storage_type subtract_
+        sum_to_size svd swapaxes_ swapdims_ take tan_ tensor_split to_dense to_sparse
+        to_sparse_coo to_sparse_csr triangular_solve unique_consecutive unsafe_chunk
+        unsafe_split untyped_storage vdot vsplit xlogy xlogy_ xpu
     """,
     "tinyvision.nn.init": """
         constant dirac eye kaiming_normal kaiming_uniform normal orthogonal sparse sparse_

@@ -35,6 +35,16 @@ def check_memory_format(name: str, order: object) -> memory_format:
     return order
 
 
+def may_overlap(x: np.ndarray) -> bool:
+    """Whether elements of x may share memory, as those of overlapping windows do."""
+    reach = 0  # of the dims with shorter steps
+    for step, n in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if step <= reach:
+            return True
+        reach += step * (n - 1)
+    return False
+
+
 def is_laid_out(array: np.ndarray, order: memory_format) -> bool:
     """Whether the elements lie in this order, without gaps."""
     if order is channels_last:

@@ -8,23 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from tinyvision.checks import broadcast_shape, normalize_dim
+from tinyvision.checks import broadcast_shape, normalize_dim, without_out
 from tinyvision.creation import tensor
 from tinyvision.dtypes import result_type
-from tinyvision.functions.wrapping import refuse_out
 from tinyvision.ops.einsum import Einsum
 from tinyvision.ops.shape import Cat, Stack
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor, with_numpy_names
 
 
+@without_out
 @with_numpy_names
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along an existing dim; their other sizes must agree.
 
-    Raises: RuntimeError naming the tensor that does not fit, NotImplementedError for `out`.
+    Raises: RuntimeError naming the tensor that does not fit.
     """
-    refuse_out("cat", out)
     given = _as_tensors(tensors, "cat")
     # As in PyTorch, empty one-dimensional tensors are left out, whatever the others' shape.
     listed = [t for t in given if t.shape != (0,)] or given[:1]
@@ -50,13 +49,13 @@ concat = cat
 concatenate = cat
 
 
+@without_out
 @with_numpy_names
-def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dim.
 
-    Raises: RuntimeError if their shapes differ, NotImplementedError for `out`.
+    Raises: RuntimeError if their shapes differ.
     """
-    refuse_out("stack", out)
     listed = _as_tensors(tensors, "stack")
     first = listed[0].shape
     for i, t in enumerate(listed):
@@ -70,12 +69,19 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: None = None) -> Tenso
     return Stack.apply(*[t._to_dtype(dtype) for t in listed], dim=dim)
 
 
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Consecutive views of one size (the last may be smaller), or of the given sizes."""
+    return check_tensor("split", "tensor", tensor).split(split_size_or_sections, dim)
+
+
+@without_out
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors side by side: vectors along dim 0, all others along dim 1."""
     listed = [t.reshape(1) if t.ndim == 0 else t for t in _as_tensors(tensors, "hstack")]
     return cat(listed, dim=0 if listed[0].ndim == 1 else 1)
 
 
+@without_out
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors below each other: vectors as rows, all others along dim 0."""
     listed = _as_tensors(tensors, "vstack")
@@ -96,6 +102,7 @@ def isin(
     return Tensor._from_op(np.asarray(np.isin(arrays[0], arrays[1], invert=invert)))
 
 
+@without_out
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """Input where condition holds, elsewhere other; alone, the indices where it holds."""
     check_tensor("where", "condition", condition)
@@ -155,6 +162,8 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _as_tensors(tensors: Any, name: str) -> list[Tensor]:
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' must be tuple of Tensors, not Tensor")
     listed = list(tensors)
     if not listed:
         error = ValueError if name in ("cat", "einsum") else RuntimeError  # as in PyTorch

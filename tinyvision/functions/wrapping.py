@@ -9,18 +9,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
+from tinyvision.checks import refuse_out
 from tinyvision.dtypes import scalar_dtype
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def refuse_out(name: str, out: object) -> None:
-    """PyTorch's functions write to `out` if it is given; ours return new tensors only."""
-    if out is not None:
-        raise NotImplementedError(f"{name}: argument 'out' is not supported")
 
 
 def function_of(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Tensor, P], R]:

@@ -267,6 +267,11 @@ Pow = _binary(
     lambda g, a, b, y: g * np.where(b == 0, 0, b * a ** (b - 1)),
     lambda g, a, b, y: g * np.where((a == 0) & (b >= 0), 0, y * np.log(a)), "aby", "aby",
 )
+Prelu = _binary(  # a where it is above 0, else b a
+    "PreluKernel", quietly(lambda a, b: np.where(a > 0, a, b * a)),
+    quietly(lambda g, a, b, y: np.where(a > 0, g, b * g)),
+    quietly(lambda g, a, b, y: np.where(a > 0, 0, a * g)), "ab", "ab",
+)
 Remainder = _binary(  # a - b floor(a / b), with the sign of b as in Python
     "Remainder", quietly(np.remainder),
     lambda g, a, b, y: g,

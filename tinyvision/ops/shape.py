@@ -60,6 +60,35 @@ class Expand(Op):
         return unbroadcast(grad_output, ctx.shape)
 
 
+class Unfold(Op):
+    """All windows of `size` along `dim`, `step` apart, as views that may overlap.
+
+    Gradient: dx = at each place the sum of g over the windows that show it.
+    """
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, dim: int, size: int, step: int) -> np.ndarray:
+        ctx.shape, ctx.params = x.shape, (dim, size, step)
+        return _windows(x, dim, size, step)
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        grad_x = np.zeros(ctx.shape, grad_output.dtype)
+        windows = _windows(grad_x, *ctx.params)
+        for i in range(windows.shape[-1]):  # the same place of all windows: they do not overlap
+            windows[..., i] += grad_output[..., i]
+        return grad_x
+
+
+def _windows(x: np.ndarray, dim: int, size: int, step: int) -> np.ndarray:
+    # (..., n, ...) -> (..., number of windows, ..., size)
+    shape, strides = list(x.shape), list(x.strides)
+    shape[dim], strides[dim] = (shape[dim] - size) // step + 1, strides[dim] * step
+    return np.lib.stride_tricks.as_strided(x, (*shape, size), (*strides, x.strides[dim]))
+
+
 class Split(Op):
     """Consecutive pieces of the given sizes along `dim`."""
 

@@ -36,12 +36,11 @@ class Part(NamedTuple):
     base: Layout
     view: Layout
 
-    def spread(self, base: np.ndarray | None, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """New memory with a copy of an array like the base in it, or with 0, and its part."""
-        memory = np.zeros(self.size, dtype)
+    def spread(self, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A copy of an array like the base in new memory, and its part."""
+        memory = np.zeros(self.size, base.dtype)
         whole = self.base.of(memory)
-        if base is not None:
-            whole[...] = base
+        whole[...] = base
         return whole, self.view.of(memory)
 
 
@@ -67,11 +66,10 @@ class AsStrided(Op):
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        grad_base, part = ctx.part.spread(None, grad_output.dtype)
-        repeated = tuple([i for i, step in enumerate(part.strides) if step == 0])
-        grads = grad_output.sum(axis=repeated, keepdims=True)
-        part[tuple([slice(n) for n in grads.shape])] = grads
-        return grad_base
+        part, memory = ctx.part, np.zeros(ctx.part.size, grad_output.dtype)
+        numbers = np.arange(part.size, dtype=f"i{memory.itemsize}")  # of the elements in memory
+        np.add.at(memory, part.view.of(numbers), grad_output)
+        return part.base.of(memory)
 
 
 class CopySlices(Op):
@@ -87,7 +85,7 @@ class CopySlices(Op):
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        grad_base, part = ctx.part.spread(grad_output, grad_output.dtype)
+        grad_base, part = ctx.part.spread(grad_output)
         grad_values = part.copy()
         part[...] = 0
         return grad_base, grad_values

@@ -69,9 +69,8 @@ class Arithmetic(TensorBase):
 
     def _float_binary(self, other: Any, op: type[Op], swap: bool = False) -> Self:
         """An operation that makes floats of integers."""
-        # Two integers must not meet in a dtype that only one of them fits.
-        is_float = getattr(getattr(other, "dtype", None), "kind", "") == "f"
-        return (self if is_float else self._as_float())._binary(other, op, swap)
+        kind = getattr(getattr(other, "dtype", None), "kind", None)  # None of a Python number
+        return (self if kind == "f" else self._as_float())._binary(other, op, swap)
 
     def _integer_division(self, other: Any, op: type[Op], swap: bool = False) -> Self:
         """A division that keeps integers, which must not be divided by zero."""
@@ -151,9 +150,9 @@ class Arithmetic(TensorBase):
             raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
         source, low, high = self, None, None
         if min is not None:
-            source, low = check_number("clamp", min, source._promoted(min))
+            source, low = check_number("clamp", min, source._promoted(source._tensor_like(min)))
         if max is not None:
-            source, high = check_number("clamp", max, source._promoted(max))
+            source, high = check_number("clamp", max, source._promoted(source._tensor_like(max)))
         if low is not None:
             low = low._to_dtype(source._data.dtype)
         return ew.Clamp.apply(source, low, high)
@@ -178,7 +177,7 @@ class Arithmetic(TensorBase):
                 "where expected condition to be a boolean tensor, but got a tensor with dtype "
                 f"{TORCH_NAMES[holds.dtype]}"
             )
-        a, b = check_number("where", other, self._promoted(other))
+        a, b = check_number("where", other, self._promoted(self._tensor_like(other)))
         broadcast_shape(holds.shape, broadcast_shape(a._data.shape, b._data.shape))
         return ew.Where.apply(a, b, condition._to_dtype(bool_))
 

@@ -96,15 +96,19 @@ class TensorBase:
         """Self, integers and bools converted to the default float dtype."""
         return self if self._data.dtype.kind == "f" else self._to_dtype(float32)
 
-    def _tensor_like(self, other: Any) -> Any:
+    def _tensor_like(self, other: Any, wrap: bool = False) -> Any:
         """`other` as a tensor to combine with self, or None if it is nothing of the kind.
 
-        A Python number becomes zero-dimensional, in the dtype the result will have.
+        A Python number becomes zero-dimensional, in the dtype the result will have. wrap: an
+        integer that does not fit is taken modulo 2^bits, as in PyTorch's arithmetic, not refused.
         """
         if isinstance(other, TensorBase):
             return other
         if isinstance(other, (bool, int, float, np.generic)):
-            return self._from_op(fitting(other, with_number(self._data.dtype, other)))
+            dtype = with_number(self._data.dtype, other)
+            if wrap and dtype.kind in "iu":
+                return self._from_op(np.array(other).astype(dtype))
+            return self._from_op(fitting(other, dtype))
         if isinstance(other, np.ndarray):
             return self._from_op(other)
         return None
@@ -124,7 +128,7 @@ class TensorBase:
         Raises: RuntimeError if the shapes do not broadcast.
         """
         if not isinstance(other, TensorBase):
-            other = self._tensor_like(other)
+            other = self._tensor_like(other, wrap=True)
             if other is None:
                 return None
         a, b = self._data, other._data

@@ -109,11 +109,11 @@ class Comparison(TensorBase):
             raise TypeError("~ (bitwise_not) is only implemented on integer and Boolean tensors")
         return self._plain(np.invert(self._data))
 
-    def _bitwise(self, other: Any, function: Callable) -> Self:
+    def _bitwise(self, other: Any, function: Callable, kinds: str = "biu") -> Self:
         operands = self._promoted(other)
         if operands is None:
             return NotImplemented
-        require_kind(function.__name__, operands[0]._data.dtype, "biu")
+        require_kind(function.__name__, operands[0]._data.dtype, kinds)
         return self._plain(function(operands[0]._data, operands[1]._data))
 
     def __and__(self, other: Any) -> Self:
@@ -124,6 +124,12 @@ class Comparison(TensorBase):
 
     def __xor__(self, other: Any) -> Self:
         return self._bitwise(other, np.bitwise_xor)
+
+    def __lshift__(self, other: Any) -> Self:
+        return self._bitwise(other, np.left_shift, "iu")
+
+    def __rshift__(self, other: Any) -> Self:
+        return self._bitwise(other, np.right_shift, "iu")
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 

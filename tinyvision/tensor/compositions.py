@@ -11,7 +11,7 @@ from tinyvision.checks import fitting, normalize_dim, sizes_from
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import as_dtype, require_kind, result_type
 from tinyvision.ops.elementwise import Clone
-from tinyvision.ops.shape import Cat
+from tinyvision.ops.shape import Cat, Unfold
 from tinyvision.tensor.arithmetic import Arithmetic
 from tinyvision.tensor.base import check_tensor
 from tinyvision.tensor.comparison import Comparison
@@ -47,19 +47,14 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         return self.clamp(max=max)
 
     def unfold(self, dimension: int, size: int, step: int) -> Self:
-        """All windows of `size` along a dim, `step` apart; what is in a window is the last dim.
-
-        Unlike PyTorch's, the result is a copy.
-        """
+        """A view of all windows of `size` along a dim, `step` apart, which are its last dim."""
         dim = normalize_dim(dimension, self._data.ndim, "unfold")
         n = self._data.shape[dim] if self._data.ndim else 1
         if not 0 <= size <= n or step < 1:
             raise RuntimeError(f"unfold: no windows of size {size} with step {step} in {n} values")
-        places = np.arange(0, n - size + 1, step)[:, None] + np.arange(size)
-        windows = self.index_select(dim, self._plain(places.reshape(-1)))
         if not self._data.ndim:
-            return windows.reshape(size)
-        return windows.unflatten(dim, places.shape).movedim(dim + 1, -1)
+            return self.reshape(1).narrow(0, 0, size)
+        return Unfold.apply(self, dim=dim, size=size, step=step)
 
     def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Self:
         """self + value * tensor1 * tensor2."""
@@ -149,13 +144,17 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         """`data` as a tensor of the same dtype."""
         return self._new(np.array(data), dtype, device)
 
-    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
+    def new_zeros(
+        self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None
+    ) -> Self:
         """All 0, of the same dtype."""
-        return self._new(np.zeros(sizes_from(size, "new_zeros")), dtype, device)
+        return self._new(np.zeros(sizes_from(sizes or (size,), "new_zeros")), dtype, device)
 
-    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
+    def new_ones(
+        self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None
+    ) -> Self:
         """All 1, of the same dtype."""
-        return self._new(np.ones(sizes_from(size, "new_ones")), dtype, device)
+        return self._new(np.ones(sizes_from(sizes or (size,), "new_ones")), dtype, device)
 
     def new_full(
         self, size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None
@@ -164,9 +163,11 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         dtype = self._data.dtype if dtype is None else as_dtype(dtype)
         return self._new(np.full(tuple(size), fitting(fill_value, dtype)), dtype, device)
 
-    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None) -> Self:
+    def new_empty(
+        self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None
+    ) -> Self:
         """Of any values, of the same dtype."""
-        return self._new(np.empty(sizes_from(size, "new_empty")), dtype, device)
+        return self._new(np.empty(sizes_from(sizes or (size,), "new_empty")), dtype, device)
 
     def _new(self, array: np.ndarray, dtype: Any, device: Any) -> Self:
         require_cpu(device)

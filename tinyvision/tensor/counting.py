@@ -54,13 +54,12 @@ class Counting(TensorBase):
         sums = np.bincount(x, weights._data, minlength)
         return self._plain(sums.astype(float32) if weights._data.dtype == float32 else sums)
 
-    def bernoulli(self, *, generator: Generator | None = None) -> Self:
-        """1 with the probability that self gives at each place, else 0."""
-        p = self._data
-        require_kind("bernoulli", p.dtype, "f")
-        if not ((p >= 0) & (p <= 1)).all():
-            raise RuntimeError("bernoulli: expected probabilities between 0 and 1")
-        return self._plain((stream(generator).random(p.shape) < p).astype(p.dtype))
+    def bernoulli(self, p: float | None = None, *, generator: Generator | None = None) -> Self:
+        """1 with probability p or, by default, that which self gives at each place, else 0."""
+        if p is None:
+            require_kind("bernoulli", self._data.dtype, "f")
+        chances = self if p is None else p
+        return self._plain(self._data.copy()).bernoulli_(chances, generator=generator)
 
     def multinomial(
         self, num_samples: int, replacement: bool = False, *, generator: Generator | None = None

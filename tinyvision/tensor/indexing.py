@@ -292,7 +292,7 @@ def _check_index_add(
             f"indices in dimension {dim}. Got self.shape = {list(target.shape)}, source.shape = "
             f"{list(source.shape)} and {index.size} indices"
         )
-    check_range(index, sizes[dim], dim, RuntimeError)
+    check_range(index, sizes[dim], dim, IndexError)
 
 
 def _check_mask(name: str, mask: Any) -> None:

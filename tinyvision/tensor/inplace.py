@@ -19,6 +19,7 @@ from tinyvision.ops.indexing import SetItem, assign_item, convert_index
 from tinyvision.ops.shape import Copy
 from tinyvision.ops.views import CopySlices
 from tinyvision.random import Generator, stream
+from tinyvision.strides import may_overlap
 from tinyvision.tensor.base import TensorBase, check_number
 from tinyvision.tensor.compositions import Compositions as Out  # all methods that are out of place
 
@@ -65,7 +66,8 @@ class InPlace(TensorBase):
         recorded = modes.grad and (self._needs_grad() or any(map(_requires_grad, operands)))
         self._check_writable(recorded)
         # The operation may save its input, which is about to change: it gets a copy.
-        result = change(self._with_history(self._data.copy()) if recorded else self)
+        before = self._with_history(self._data.copy()) if recorded else self
+        result = change(before)
         if result is NotImplemented:  # an operator leaves its turn to the other operand
             return result
         if result._data.shape != self._data.shape:
@@ -74,13 +76,15 @@ class InPlace(TensorBase):
                 f"{result._data.shape}"
             )
         result = self._in_own_dtype(result)
+        if recorded and result.grad_fn is None:  # a constant, to which no gradient goes
+            result = Copy.apply(before, result)
         self._data[...] = result._data
         self._bump_version()
         if result.grad_fn is not None and self._base is None:
             self._adopt_history(result)
         elif result.grad_fn is not None:
-            base, before = self._base, self._base._with_history(self._base._data)
-            base._adopt_history(CopySlices.apply(before, result, view=self._data))
+            base, whole = self._base, self._base._with_history(self._base._data)
+            base._adopt_history(CopySlices.apply(whole, result, view=self._data))
             self._follow_base()
         return self
 
@@ -95,7 +99,8 @@ class InPlace(TensorBase):
         return self
 
     def _check_writable(self, recorded: bool) -> None:
-        if not self._data.flags.writeable:
+        windows = recorded and self._base is not None and may_overlap(self._data)
+        if windows or not self._data.flags.writeable:
             raise RuntimeError(
                 "unsupported operation: the written-to tensor is read-only, or more than one of "
                 "its elements refer to a single memory location. Please clone() the tensor before "
@@ -133,6 +138,9 @@ class InPlace(TensorBase):
 
     __iadd__, __isub__, __imul__ = _variants(Out.__add__, Out.__sub__, Out.__mul__)
     __itruediv__, __ipow__ = _variants(Out.__truediv__, Out.__pow__)
+    __ifloordiv__, __imod__ = _variants(Out.__floordiv__, Out.__mod__)
+    __iand__, __ior__, __ixor__ = _variants(Out.__and__, Out.__or__, Out.__xor__)
+    __ilshift__, __irshift__ = _variants(Out.__lshift__, Out.__rshift__)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """self[index] = value, which broadcasts to the shape of self[index]."""
@@ -147,14 +155,21 @@ class InPlace(TensorBase):
         self._bump_version()
 
     add_, sub_, mul_, div_, pow_ = _variants(Out.add, Out.sub, Out.mul, Out.div, Out.pow)
+    true_divide_, floor_divide_ = _variants(Out.true_divide, Out.floor_divide)
     remainder_, lerp_, square_ = _variants(Out.remainder, Out.lerp, Out.square)
     clamp_, clamp_min_, clamp_max_ = _variants(Out.clamp, Out.clamp_min, Out.clamp_max)
     clip_ = clamp_
     neg_, abs_, relu_, sigmoid_ = _variants(Out.neg, Out.abs, Out.relu, Out.sigmoid)
     floor_, ceil_, round_, trunc_ = _variants(Out.floor, Out.ceil, Out.round, Out.trunc)
+    sign_, erf_, nan_to_num_ = _variants(Out.sign, Out.erf, Out.nan_to_num)
     exp_, expm1_, log_, log1p_ = _variants(Out.exp, Out.expm1, Out.log, Out.log1p)
     sqrt_, rsqrt_, reciprocal_ = _variants(Out.sqrt, Out.rsqrt, Out.reciprocal)
-    sin_, cos_, tanh_ = _variants(Out.sin, Out.cos, Out.tanh)
+    sin_, cos_, tanh_, atan2_ = _variants(Out.sin, Out.cos, Out.tanh, Out.atan2)
+    log2_, log10_ = _variants(Out.log2, Out.log10)
+    eq_, ne_, lt_, le_ = _variants(Out.eq, Out.ne, Out.lt, Out.le)
+    gt_, ge_, logical_not_ = _variants(Out.gt, Out.ge, Out.logical_not)
+    logical_and_, logical_or_ = _variants(Out.logical_and, Out.logical_or)
+    (logical_xor_,) = _variants(Out.logical_xor)
     addmm_, addcmul_, addcdiv_ = _variants(Out.addmm, Out.addcmul, Out.addcdiv)
     tril_, triu_, cumsum_ = _variants(Out.tril, Out.triu, Out.cumsum)
     index_add_, index_fill_, masked_fill_ = _variants(
@@ -216,11 +231,13 @@ class InPlace(TensorBase):
         draws = stream(generator).random(self._data.shape, self._data.dtype)
         return self.copy_(self._plain(draws * self._data.dtype.type(to - from_) + from_))
 
-    def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
-        """Draw 1 with probability p, else 0."""
-        if not 0 <= p <= 1:
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Self:
+        """Draw 1 with probability p, or with those in a tensor p that broadcasts, else 0."""
+        chances = np.asarray(p._data if isinstance(p, TensorBase) else p)
+        if not ((chances >= 0) & (chances <= 1)).all():
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-        return self.copy_(self._plain(stream(generator).random(self._data.shape) < p))
+        expand_shape(chances.shape, self._data.shape, "bernoulli_")
+        return self.copy_(self._plain(stream(generator).random(self._data.shape) < chances))
 
     def random_(self, *limits: int, generator: Generator | None = None) -> Self:
         """Draw integers: random_(to) from 0 to to - 1, random_(from, to) from `from` on.

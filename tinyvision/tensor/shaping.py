@@ -37,14 +37,14 @@ class Shaping(TensorBase):
         sizes = infer_shape(self._data.size, wanted, "reshape")
         return ops.Reshape.apply(self, shape=sizes)
 
-    def view(self, *shape: Any) -> Self:
+    def view(self, *shape: Any, size: Any = None) -> Self:
         """Like reshape, but never a copy.
 
         Raises: RuntimeError if the memory layout does not allow a view.
         """
         if len(shape) == 1 and isinstance(shape[0], np.dtype):
             raise NotImplementedError("view(dtype) is not supported; use to(dtype) to convert")
-        sizes = infer_shape(self._data.size, sizes_from(shape, "view"), "view")
+        sizes = infer_shape(self._data.size, sizes_from(shape or (size,), "view"), "view")
         result = ops.Reshape.apply(self, shape=sizes)
         if self._data.size and not np.may_share_memory(result._data, self._data):
             raise RuntimeError(
@@ -75,6 +75,8 @@ class Shaping(TensorBase):
     def unflatten(self, dim: int, sizes: Sequence[int]) -> Self:
         """One dim split into `sizes`, one of which may be -1."""
         shape = self._data.shape
+        if not shape:
+            raise RuntimeError("unflatten: Dimension specified as 0 but tensor has no dimensions")
         dim = normalize_dim(dim, len(shape), "unflatten")
         if not shape or not sizes:
             raise RuntimeError("unflatten: expected a tensor that has dims, and sizes")
@@ -147,9 +149,9 @@ class Shaping(TensorBase):
             order.insert(target, dim)
         return ops.Permute.apply(self, dims=tuple(order))
 
-    def expand(self, *sizes: Any) -> Self:
+    def expand(self, *sizes: Any, size: Any = None) -> Self:
         """Dims of size 1 repeated without copying; -1 keeps a size, new dims go in front."""
-        shape = expand_shape(self._data.shape, sizes_from(sizes, "expand"), "expand")
+        shape = expand_shape(self._data.shape, sizes_from(sizes or (size,), "expand"), "expand")
         return ops.Expand.apply(self, shape=shape)
 
     def expand_as(self, other: Self) -> Self:
@@ -160,9 +162,9 @@ class Shaping(TensorBase):
         """Expanded to the given shape."""
         return self.expand(tuple(size))
 
-    def repeat(self, *repeats: Any) -> Self:
+    def repeat(self, *counts: Any, repeats: Any = None) -> Self:
         """The whole tensor tiled; one count per dim, new dims in front."""
-        counts = sizes_from(repeats, "repeat")
+        counts = sizes_from(counts or (repeats,), "repeat")
         if len(counts) < self._data.ndim:
             raise RuntimeError(
                 "Number of dimensions of repeat dims can not be smaller than number of dimensions "
@@ -174,16 +176,20 @@ class Shaping(TensorBase):
 
     def tile(self, *axes: Any, dims: Any = None) -> Self:
         """Like repeat, counts missing in front being 1."""
-        counts = sizes_from(axes if dims is None else (dims,), "tile")
+        counts = sizes_from(axes or (dims,), "tile")
         return self.repeat((1,) * (self._data.ndim - len(counts)) + counts)
 
     def repeat_interleave(
-        self, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+        self, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
     ) -> Self:
         """Each slice along dim (by default each value) repeated in place.
 
+        Without repeats, self has them: 0, 1, 2, ... are repeated.
         output_size: how many there are then, if it is known.
         """
+        if repeats is None:
+            places = self._plain(np.arange(self._data.size))
+            return places.repeat_interleave(self, 0, output_size=output_size)
         source = self.flatten() if dim is None else self
         axis = normalize_dim(0 if dim is None else dim, source._data.ndim, "repeat_interleave")
         counts = np.asarray(repeats)
@@ -243,7 +249,7 @@ class Shaping(TensorBase):
 
     def flip(self, *axes: Any, dims: Any = None) -> Self:
         """Reversed along dims: flip(0, 1), flip((0, 1)) or flip(dims=(0, 1))."""
-        given = sizes_from(axes if dims is None else (dims,), "flip")
+        given = sizes_from(axes or (dims,), "flip")
         axes = normalize_dims(given, self._data.ndim, "flip") if given else ()
         return ops.Flip.apply(self, dims=axes)
 

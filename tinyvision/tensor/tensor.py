@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from numbers import Number
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -199,8 +198,10 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
     ) -> Self:
         """Self in another dtype or order in memory; the only device is "cpu".
 
-        `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work.
+        `to(dtype)`, `to("cpu")`, `to("cpu", dtype)` and `to(other_tensor)` work, and non_blocking
+        and copy may follow by position.
         """
+        copy = copy or [a for a in args if isinstance(a, bool)][1:] == [True]
         wanted = dtype_for_to(args, dtype, device)
         order = check_memory_format("to", memory_format or preserve_format)
         result = self if wanted is None else self._to_dtype(wanted)
@@ -222,7 +223,7 @@ class Tensor(Compositions, Counting, InPlace, Gradients):
             if dtype not in names:
                 raise ValueError(f"invalid type: {dtype!r}")
             return self._to_dtype(names[dtype])
-        if isinstance(dtype, FunctionType):
+        if not isinstance(dtype, type) and callable(dtype):
             return self.type_as(dtype(0))
         return self._to_dtype(as_dtype(dtype))
 
@@ -355,9 +356,9 @@ def dtype_for_to(args: tuple[Any, ...], dtype: Any, device: Any) -> np.dtype | N
     for arg in args:
         if isinstance(arg, Tensor):
             dtype = arg._data.dtype
-        elif isinstance(arg, str | devices.device):
+        elif isinstance(arg, str | int | devices.device) and not isinstance(arg, bool):
             device = arg
-        elif arg is not None:
+        elif arg is not None and not isinstance(arg, bool):
             dtype = arg
     devices.require_cpu(device)
     return None if dtype is None else as_dtype(dtype)
@@ -387,5 +388,5 @@ def to_array(data: Any) -> np.ndarray:
 
 def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
-        return data._data.tolist()
+        return data._as_python()
     return [_without_tensors(d) for d in data] if isinstance(data, (list, tuple)) else data

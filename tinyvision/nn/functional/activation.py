@@ -21,7 +21,7 @@ from tinyvision.nn.functional.arguments import (
     check_str,
     check_tensors,
 )
-from tinyvision.ops.elementwise import SIGMOID, Rule, Unary
+from tinyvision.ops.elementwise import SIGMOID, Prelu, Rule, Unary
 from tinyvision.random import stream
 from tinyvision.tensor import Tensor
 
@@ -135,17 +135,15 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     check_float("prelu", input)
     check_tensors("prelu", weight=weight)
     check_same_dtype("prelu", input, weight=weight)
-    if weight.numel() != 1:
-        C = input.shape[1] if input.ndim > 1 else 1
-        if weight.ndim != 1 or len(weight) != C:
-            raise RuntimeError(
-                f"prelu: weight must have one element or one per channel of input "
-                f"{tuple(input.shape)}, which are {C}, but its shape is {tuple(weight.shape)}"
-            )
-        weight = weight.reshape(C, *[1] * (input.ndim - 2))  # (C,) -> (C, 1, ...)
-    else:
-        weight = weight.reshape(())
-    return input.relu() - weight * (-input).relu()
+    C = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.numel() not in (1, C):
+        raise RuntimeError(
+            f"prelu: weight must have one element or one per channel of input "
+            f"{tuple(input.shape)}, which are {C}, but its shape is {tuple(weight.shape)}"
+        )
+    shape = () if weight.numel() == 1 else (C, *[1] * (input.ndim - 2))
+    weight = weight.reshape(shape)  # (C,) -> (C, 1, ...)
+    return Prelu.apply(input, weight)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -189,7 +187,7 @@ _HARDSIGMOID = Rule("Hardsigmoid", _gate, lambda g, x: g * ((np.abs(x) < 3) / x.
 _HARDSWISH = Rule(
     "Hardswish",
     lambda x: x * _gate(x),
-    lambda g, x: g * np.where(x >= 3, 1, np.where(x <= -3, 0, x / 3 + 0.5)).astype(x.dtype),
+    lambda g, x: g * np.where(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1)).astype(x.dtype),
 )
 
 
