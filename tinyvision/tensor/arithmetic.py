@@ -102,7 +102,7 @@ class Arithmetic(TensorBase):
             raise RuntimeError(
                 "For integral input tensors, argument alpha must not be a floating point number."
             )
-        return (operands[1] * alpha)._to_dtype(dtype)
+        return (operands[1] * operands[1]._own_number(alpha))._to_dtype(dtype)
 
     def mul(self, other: Any) -> Self:
         """self * other."""
