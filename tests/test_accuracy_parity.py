@@ -25,6 +25,14 @@ def function(name, *shapes, **options):
     return lambda lib, *inputs: getattr(lib.nn.functional, name)(*inputs, **options), shapes
 
 
+def attention_with_a_mask_of(offset):
+    def call(lib, query, key, value):
+        mask = lib.full((65, 65), offset, dtype=query.dtype)
+        return lib.nn.functional.scaled_dot_product_attention(query, key, value, mask)
+
+    return call, [(16, 65, 32)] * 3  # of 3 dims, for which PyTorch's kernel gets it right
+
+
 CASES = {
     "conv 3x3 of 3 channels": conv(3, 16, 32, 3, padding=1),
     "conv 3x3 of 64 channels": conv(64, 64, 16, 3, padding=1),
@@ -41,6 +49,13 @@ CASES = {
     "causal attention": function(
         "scaled_dot_product_attention", *[(2, 2, 300, 64)] * 3, is_causal=True
     ),
+    "attention of large queries": (
+        lambda lib, q, k, v: lib.nn.functional.scaled_dot_product_attention(100 * q, 100 * k, v),
+        [(16, 65, 32)] * 3,
+    ),
+    "attention with a mask of 1e5": attention_with_a_mask_of(1e5),
+    "attention with a mask of -1e9": attention_with_a_mask_of(-1e9),
+    "attention with a mask of -3e38": attention_with_a_mask_of(-3e38),
     "layer norm": (
         lambda lib, x, w, b: lib.nn.functional.layer_norm(x, (128,), w, b),
         [(500, 128), (128,), (128,)],

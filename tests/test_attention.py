@@ -59,6 +59,36 @@ def test_attention_of_a_query_that_sees_no_key_is_zero(kind):
     np.testing.assert_allclose(value.grad, alone[2].grad, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [tv.float32, tv.float64])
+@pytest.mark.parametrize("offset", [1e30, -1e20, -3e38])
+@pytest.mark.parametrize("S", [3, 300])
+def test_attention_adds_a_mask_so_large_that_all_scores_are_equal(dtype, offset, S):
+    rng = np.random.default_rng(0)
+    shapes = (2, 4), (S, 4), (S, 4)
+    query, key, value = (tv.tensor(rng.random(s), dtype=dtype, requires_grad=True) for s in shapes)
+    output = attention(query, key, value, tv.full((2, S), offset, dtype=dtype))
+    np.testing.assert_allclose(output.detach(), value.detach().mean(0).expand(2, 4), rtol=1e-5)
+    output[1].sum().backward()
+    np.testing.assert_allclose(value.grad, np.full((S, 4), 1 / S), rtol=1e-5)
+    scores_grad = (value.sum(1) - value.mean(0).sum()).detach() / S  # every weight is 1 / S
+    expected = scores_grad @ key.detach() / 2
+    np.testing.assert_allclose(query.grad[1], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_attention_of_one_key_far_ahead_has_no_gradient_but_that_of_its_value():
+    for S in (3, 300):  # one block of keys, and several
+        rng = np.random.default_rng(0)
+        query = tv.tensor(rng.random((5, 7)) + 1, dtype=tv.float32, requires_grad=True)
+        key = tv.tensor(rng.random((S, 7)), dtype=tv.float32)
+        key[1] = 1000
+        key.requires_grad_()
+        value = tv.randn(S, 6, requires_grad=True)
+        output = attention(query, key, value, dropout_p=0.0)
+        assert np.array_equal(output.detach(), value.detach()[1:2].expand(5, 6))
+        (output * tv.randn(5, 6)).sum().backward()
+        assert not query.grad.any() and not key.grad.any() and value.grad[1].any()
+
+
 def test_attention_grouped_queries_share_heads():
     rng = np.random.default_rng(0)
     query, key, value = leaf(rng, 2, 6, 4, 3), leaf(rng, 2, 3, 5, 3), leaf(rng, 2, 2, 5, 7)

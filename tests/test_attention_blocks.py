@@ -32,19 +32,19 @@ def arrays(seed, L, S, E, E_v, dtype=np.float64, heads=(2, 2)):
 
 
 def both(query, key, value, mask, settings):
-    """(output, logsumexp, gradients) of the compiled kernel and of its plain twin."""
+    """(output, peaks, totals, gradients) of the compiled kernel and of its plain twin."""
     grad = np.random.default_rng(9).standard_normal((*query.shape[:3], value.shape[3]))
     grad = grad.astype(query.dtype)
     results = []
     for suffix in ("", "_reference"):
         forward = getattr(attention, f"attention_forward{suffix}")
         backward = getattr(attention, f"attention_backward{suffix}")
-        output, logsumexp = forward(query, key, value, mask, settings)
+        output, peaks, totals = forward(query, key, value, mask, settings)
         grads = backward(
-            grad, query, key, value, mask, output, logsumexp, settings,
+            grad, query, key, value, mask, output, peaks, totals, settings,
             (*ALL[:3], mask is not None and mask.dtype != bool),
         )  # fmt: skip
-        results.append([output, logsumexp, *(g for g in grads if g is not None)])
+        results.append([output, peaks, totals, *(g for g in grads if g is not None)])
     return zip(*results, strict=True)
 
 

@@ -19,6 +19,13 @@ def exp_of(x, result):
 
 
 @numba.njit
+def exp_of_negative_of(x, result):
+    for i in range(0, x.size, lanes_of(x)):
+        part = load_first(x, i, x.size - i)
+        store_first(result, i, vector_math.exp_of_negative(part), x.size - i)
+
+
+@numba.njit
 def exp2_of(x, result):
     for i in range(0, x.size, lanes_of(x)):
         store_first(result, i, vector_math.exp2(load_first(x, i, x.size - i)), x.size - i)
@@ -74,6 +81,17 @@ def test_vector_functions_at_the_ends_of_the_range(function, exact, _, dtype):
 def test_exp_underflows_gradually(dtype):
     x = np.array([np.log(np.finfo(dtype).tiny) - 3], dtype)
     assert 0 < apply(exp_of, x)[0] < np.finfo(dtype).tiny
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_of_negative_is_within_a_last_place_of_one(dtype):
+    x = np.concatenate([np.linspace(-80, 0, 5001), np.linspace(-1, 0, 500)]).astype(dtype)
+    error = np.abs(apply(exp_of_negative_of, x) - np.exp(x.astype(np.float64)))
+    eps = np.finfo(dtype).eps
+    assert error.max() < eps
+    assert np.max(error / np.exp(x.astype(np.float64))) < 16 * eps
+    ends = np.array([0, -np.inf, -3e38, -1e30, np.nan, np.log(np.finfo(dtype).tiny) - 2], dtype)
+    np.testing.assert_array_equal(apply(exp_of_negative_of, ends), [1, 0, 0, 0, np.nan, 0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -175,6 +175,19 @@ def test_softmax_family_survives_large_and_infinite_values():
     assert bool(x.softmax(1)[2].isnan().all())  # as PyTorch: nothing to choose from
 
 
+@pytest.mark.parametrize("offset", [1e5, -1e9, 1e30, -3e38])
+def test_gradient_of_logsumexp_is_the_softmax_whatever_is_added_to_all(offset):
+    x = (tv.zeros(2, 5) + offset).requires_grad_()
+    x.logsumexp(1).sum().backward()
+    np.testing.assert_allclose(x.grad, np.full((2, 5), 0.2), rtol=1e-6)
+
+
+def test_gradient_of_logsumexp_at_infinite_values():
+    x = tv.tensor([[INF, 1000.0, 0.0], [-INF, 5.0, 5.0], [-INF, -INF, -INF]], requires_grad=True)
+    x.logsumexp(1).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[NAN, 0, 0], [0, 0.5, 0.5], [NAN, NAN, NAN]])
+
+
 def test_truth_and_counts_match_hand_computed_values():
     x = tv.tensor([[0.0, NAN], [1.0, -2.0]])
     assert x.all(1).tolist() == [False, True] and x.any().item() is True

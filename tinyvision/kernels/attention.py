@@ -26,6 +26,7 @@ from tinyvision.kernels.jit import strided, twin_of
 from tinyvision.kernels.threads import count_chunks, launch
 from tinyvision.kernels.vectors import VECTOR_BYTES
 
+Arrays3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
@@ -41,35 +42,39 @@ class Settings(NamedTuple):
 def attention_forward_reference(
     query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray | None,
     settings: Settings,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Returns (output, logsumexp), the latter being log(sum of exp(scores)), (N, H, L)."""
+) -> Arrays3:  # fmt: skip
+    """Returns (output, row_maxima, row_sums), the latter two (N, H, L).
+
+    These are each row's largest score and its sum of exp(scores - largest), from which backward
+    computes the weights again: exp(scores - largest) / sum. No exponential overflows.
+    """
     group = query.shape[1] // max(key.shape[1], 1)
     scores = _scores(query, np.repeat(key, group, axis=1), mask, settings)
-    logsumexp = _logsumexp(scores)
-    dropped = _weights(scores, logsumexp) * _dropout_factors(scores.shape, settings)
+    row_maxima = scores.max(axis=3, initial=-np.inf)
+    row_sums = _exponentials(scores, row_maxima).sum(axis=3)
+    dropped = _weights(scores, row_maxima, row_sums) * _dropout_factors(scores.shape, settings)
     output = dropped.astype(query.dtype) @ np.repeat(value, group, axis=1)
-    return output, logsumexp
+    return output, row_maxima, row_sums
 
 
 def attention_backward_reference(
     grad_output: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray,
-    mask: np.ndarray | None, output: np.ndarray, logsumexp: np.ndarray, settings: Settings,
-    needs: tuple[bool, ...],
+    mask: np.ndarray | None, output: np.ndarray, row_maxima: np.ndarray, row_sums: np.ndarray,
+    settings: Settings, needs: tuple[bool, ...],
 ) -> Gradients:  # fmt: skip
     """Returns the gradients of query, key, value and mask, None for those that `needs` leaves out.
 
-    A row of weights p with gradient g gives its scores the gradient p * (g - sum of p * g). The
-    sum is that of grad_output * output over the row of these, since output is linear in p.
+    A row of weights p with gradient g gives its scores the gradient p * (g - sum of p * g).
     """
     key_heads = key.shape[1]
     group = query.shape[1] // max(key_heads, 1)
     key, value = np.repeat(key, group, axis=1), np.repeat(value, group, axis=1)
     scores = _scores(query, key, mask, settings)
-    weights = _weights(scores, logsumexp)
+    weights = _weights(scores, row_maxima, row_sums)
     factors = _dropout_factors(scores.shape, settings)
     grad_weights = grad_output @ value.swapaxes(2, 3) * factors  # (N, H, L, E_v) @ (.., E_v, S)
-    row_sums = (grad_output * output).sum(axis=3, keepdims=True)
-    grad_scores = (weights * (grad_weights - row_sums)).astype(query.dtype)
+    delta = (weights * grad_weights).sum(axis=3, keepdims=True)
+    grad_scores = (weights * (grad_weights - delta)).astype(query.dtype)
     dropped = (weights * factors).astype(query.dtype)
     return (
         settings.scale * (grad_scores @ key) if needs[0] else None,
@@ -92,21 +97,16 @@ def _scores(
     return scores
 
 
-def _logsumexp(scores: np.ndarray) -> np.ndarray:
-    """log(sum of exp(scores)) of each row, by way of its largest, so that exp does not overflow."""
+def _exponentials(scores: np.ndarray, row_maxima: np.ndarray) -> np.ndarray:
+    """exp(scores - row_maxima), and 0, not NaN, in rows of nothing but -inf."""
+    shift = np.where(np.isneginf(row_maxima), 0, row_maxima)[..., None]
     with np.errstate(all="ignore"):
-        largest = _finite(scores.max(axis=3, keepdims=True, initial=-np.inf))
-        return np.squeeze(largest + np.log(np.exp(scores - largest).sum(axis=3, keepdims=True)), 3)
+        return np.exp(scores - shift)
 
 
-def _weights(scores: np.ndarray, logsumexp: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return np.exp(scores - _finite(logsumexp)[..., None])
-
-
-def _finite(x: np.ndarray) -> np.ndarray:
-    """0 for -inf, so that in a row of nothing but -inf exp(-inf - x) is 0, and not NaN."""
-    return np.where(np.isneginf(x), 0, x)
+def _weights(scores: np.ndarray, row_maxima: np.ndarray, row_sums: np.ndarray) -> np.ndarray:
+    divisors = np.where(row_sums == 0, 1, row_sums)[..., None]  # the weights are then 0 as they are
+    return _exponentials(scores, row_maxima) / divisors
 
 
 def _sum_groups(grad: np.ndarray, key_heads: int) -> np.ndarray:
@@ -141,8 +141,8 @@ MAX_QUERIES = 96
 def attention_forward(
     query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray | None,
     settings: Settings,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Returns (output, logsumexp), the latter being log(sum of exp(scores)), (N, H, L).
+) -> Arrays3:  # fmt: skip
+    """Returns (output, row_maxima, row_sums), the latter two (N, H, L).
 
     In memory the output is (N, L, H, E_v), so that joining the heads of a query costs nothing.
     """
@@ -151,26 +151,22 @@ def attention_forward(
         return attention_forward_reference(query, key, value, mask, settings)
     N, H, _, L, S, E, E_v, block, *_ = plan
     output = memory.empty((N, L, H, E_v), query.dtype).transpose(0, 2, 1, 3)
-    logsumexp, totals = np.empty((2, N, H, L), query.dtype)
+    row_maxima, row_sums = np.empty((2, N, H, L), query.dtype)
     added, seen = _two_kinds(mask, query.dtype)
     arrays, strides = zip(*map(_flat, (query, key, value, added, seen, output)), strict=True)
     chunks = count_chunks(N * H * -(-L // block), 2 * N * H * L * S * (E + E_v) // 50)
     launch(
-        passes.forward, chunks, *arrays, logsumexp.reshape(-1),
-        totals.reshape(-1), np.array(strides), plan, settings,
+        passes.forward, chunks, *arrays, row_maxima.reshape(-1), row_sums.reshape(-1),
+        np.array(strides), plan, settings,
     )  # fmt: skip
-    with np.errstate(divide="ignore"):  # log(0), of a query that sees nothing
-        np.log(totals, out=totals)
-    logsumexp /= tiles.LOG2_E
-    logsumexp += totals
-    return output, logsumexp
+    return output, row_maxima, row_sums
 
 
 @twin_of(attention_backward_reference)
 def attention_backward(
     grad_output: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray,
-    mask: np.ndarray | None, output: np.ndarray, logsumexp: np.ndarray, settings: Settings,
-    needs: tuple[bool, ...],
+    mask: np.ndarray | None, output: np.ndarray, row_maxima: np.ndarray, row_sums: np.ndarray,
+    settings: Settings, needs: tuple[bool, ...],
 ) -> Gradients:  # fmt: skip
     """Returns the gradients of query, key, value and mask, None for those that `needs` leaves out.
 
@@ -179,8 +175,8 @@ def attention_backward(
     plan = _plan(query, value)
     if 0 in plan[:7]:
         return attention_backward_reference(
-            grad_output, query, key, value, mask, output, logsumexp, settings, needs
-        )
+            grad_output, query, key, value, mask, output, row_maxima, row_sums, settings, needs,
+        )  # fmt: skip
     N, H, H_kv, L, S, E, E_v, *_ = plan
     none = np.empty((0, 0, 0, 0), query.dtype)
     inputs = (query, key, value)
@@ -193,7 +189,7 @@ def attention_backward(
     together = _heads_together(grad_mask.shape, plan)
     chunks = count_chunks(N * H_kv // together, 5 * N * H * L * S * (E + E_v) // 50)
     launch(
-        passes.backward, chunks, *arrays, logsumexp.reshape(-1),
+        passes.backward, chunks, *arrays, row_maxima.reshape(-1), row_sums.reshape(-1),
         np.array(strides), plan, settings, together,
     )  # fmt: skip
     grad_query, grad_key, grad_value = (

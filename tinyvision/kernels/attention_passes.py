@@ -11,15 +11,21 @@ A block with the scores s takes these, from -inf, 0 and 0, to
     m' = max(m, s)        p = exp(s - m')        c = exp(m - m')
     l' = c * l + sum of p        o' = c * o + p value
 
-and in the end output = o / l and logsumexp = m + log(l). The latter is all that backward needs to
-compute the weights of any block again, which is faster than to fetch them from memory would be:
+and in the end output = o / l. With m and l of each query, backward computes the weights of any
+block again, which is faster than to fetch them from memory would be:
 
-    p = exp(s - logsumexp)                d_value += p^T d_output
+    p = exp(s - m) / l                    d_value += p^T d_output
     d_s = p * (d_output value^T - delta)  d_query += scale * d_s key      d_mask += d_s
                                           d_key += scale * d_s^T query
 
-where delta, for each query, is the sum of d_output * output (see attention.py). With dropout, what
-is dropped is 0 in the p of o' and of d_value, and in d_output value^T; its number is hashed again.
+where delta, for each query, is the sum of p * (d_output value^T) over all keys. Of more keys than a
+block has, it is needed before it could be summed; but that of d_output * output is the same, since
+output is the sum of p * value. Papers keep one number instead of m and l, m + log(l). Where m is
+large, that loses the digits of log(l), and all weights of the row are wrong by the same factor. It
+is not the weights that are divided by l but d_output, which is smaller.
+
+With dropout, what is dropped is 0 in the p of o' and of d_value, and in d_output value^T; its
+number is hashed again. What is kept is made larger in the values, and in d_output for d_value.
 
 The parts of which this is made, and how it all lies in memory: attention_tiles.py.
 
@@ -33,7 +39,6 @@ import numpy as np
 from tinyvision.kernels.attention_tiles import (
     GRAD_OUTPUT,
     KEYS,
-    LOG2_E,
     OUTPUT,
     QUERY,
     TO_KEY,
@@ -46,6 +51,7 @@ from tinyvision.kernels.attention_tiles import (
     copy_rows,
     dot_rows_with_columns,
     drop,
+    kept_factor,
     locate,
     score,
     sum_over_keys,
@@ -58,17 +64,15 @@ from tinyvision.kernels.simd import (
     fma,
     lanes_of,
     load,
-    load_part,
     maximum,
     mul,
     splat,
     store,
     store_part,
     sub,
-    total,
     where_greater,
 )
-from tinyvision.kernels.vector_math import exp2_of_negative
+from tinyvision.kernels.vector_math import exp_of_negative
 
 # Forward ----------------------------------------------------------------------------------------
 
@@ -77,7 +81,7 @@ from tinyvision.kernels.vector_math import exp2_of_negative
 def forward(
     chunk, query, key, value, added, seen, output, row_maxima, row_sums, strides, plan, settings
 ):
-    """output, and m and l of logsumexp = (m + log2(l)) / log2(e), of some blocks of queries."""
+    """output, m and l of some blocks of queries."""
     work = np.empty(plan.size, query.dtype)
     blocks = -(-plan.L // plan.block)
     items = plan.N * plan.H * blocks
@@ -87,7 +91,7 @@ def forward(
         n, h = head // plan.H, head % plan.H
         _attend(work, plan, query, key, value, added, seen, strides, settings, n, h, q)
         at, row = locate(strides, OUTPUT, n, h, q)
-        _finish(work, plan, output, at, row, settings.dropout_p, min(plan.block, plan.L - q))
+        _finish(work, plan, output, at, row, min(plan.block, plan.L - q))
         for i in range(min(plan.block, plan.L - q)):
             row_maxima[head * plan.L + q + i] = work[plan.row_max + i]
             row_sums[head * plan.L + q + i] = work[plan.row_sum + i]
@@ -98,14 +102,15 @@ def _attend(work, plan, query, key, value, added, seen, strides, settings, n, h,
     """m, l and o, in `work`, of one block of queries."""
     block, width, E, E_v = plan.block, plan.width, plan.E, plan.E_v
     queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
+    kept = kept_factor(settings.dropout_p)
     for i in range(block):
         work[plan.row_max + i], work[plan.row_sum + i] = -np.inf, 0
     at, row = locate(strides, QUERY, n, h, q)
-    transpose(work, plan.query_columns, block, query, at, row, queries, E, LOG2_E)
+    transpose(work, plan.query_columns, block, query, at, row, queries, E)
     end = min(plan.S, q + queries) if settings.causal else plan.S
     for k in range(0, end, KEYS):
         keys = min(KEYS, end - k)
-        copy_keys(work, plan, key, value, strides, settings.scale, n, h_kv, k, keys)
+        copy_keys(work, plan, key, value, strides, settings.scale, kept, n, h_kv, k, keys)
         score(work, plan, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
         _exponentiate(work, plan, queries, keys)
         if settings.dropout_p > 0:
@@ -131,10 +136,10 @@ def _exponentiate(work, plan, queries, keys):
             row_max = maximum(row_max, load(work, at))
         # If all scores are -inf so far, their exponentials are to be 0: -inf - 0 does that.
         shift = where_greater(row_max, lowest, row_max, zero)
-        factor = exp2_of_negative(sub(before, shift))
+        factor = exp_of_negative(sub(before, shift))
         summed = mul(factor, load(work, plan.row_sum + v))
         for at in range(first, last, block):
-            weight = exp2_of_negative(sub(load(work, at), shift))
+            weight = exp_of_negative(sub(load(work, at), shift))
             store(work, at, weight)
             summed = add(summed, weight)
         store(work, plan.row_max + v, row_max)
@@ -151,12 +156,11 @@ def _scale_rows(work, rows, width, factors, count):
 
 
 @jit_part
-def _finish(work, plan, output, at, row, dropout_p, queries):
-    """output = o / l, and 0 where l is; more by what dropout takes on average."""
-    kept = 1 / (1 - dropout_p) if dropout_p < 1 else 0.0
+def _finish(work, plan, output, at, row, queries):
+    """output = o / l, and 0 where l is."""
     for i in range(queries):
         total = work[plan.row_sum + i]
-        factor = splat(work.dtype.type(kept / total if total != 0 else 0.0))
+        factor = splat(work.dtype.type(1 / total if total != 0 else 0.0))
         for d in range(0, plan.E_v, lanes_of(work)):
             values = mul(factor, load(work, plan.sums + i * plan.width + d))
             store_part(output, at + i * row + d, values, plan.E_v - d)
@@ -168,7 +172,7 @@ def _finish(work, plan, output, at, row, dropout_p, queries):
 @jit
 def backward(
     chunk, query, key, value, added, seen, output, grad_output, grad_query, grad_key,
-    grad_value, grad_mask, logsumexp, strides, plan, settings, together,
+    grad_value, grad_mask, row_maxima, row_sums, strides, plan, settings, together,
 ):  # fmt: skip
     """The gradients of some heads of keys and values, with all queries that share them.
 
@@ -189,8 +193,9 @@ def backward(
         for h in range(h_kv * group, (h_kv + 1) * group):
             for q in range(0, plan.L, plan.block):
                 _prepare_queries(
-                    work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q
-                )
+                    work, plan, query, output, grad_output, row_maxima, row_sums, strides, settings,
+                    n, h, q,
+                )  # fmt: skip
                 _go_back(
                     work, plan, key, value, added, seen, grad_query, grad_key, grad_value,
                     grad_mask, strides, settings, n, h, q,
@@ -198,35 +203,48 @@ def backward(
 
 
 @jit_part
-def _prepare_queries(work, plan, query, output, grad_output, logsumexp, strides, settings, n, h, q):
-    """Rows and columns of query and d_output; logsumexp in plan.row_max, delta in plan.row_sum."""
+def _prepare_queries(
+    work, plan, query, output, grad_output, row_maxima, row_sums, strides, settings, n, h, q
+):
+    """Rows and columns of query and d_output / l; m, delta / l and 1 / l where the plan says."""
     block, width, queries = plan.block, plan.width, min(plan.block, plan.L - q)
     at, row = locate(strides, QUERY, n, h, q)
-    transpose(work, plan.query_columns, block, query, at, row, queries, plan.E, LOG2_E)
+    transpose(work, plan.query_columns, block, query, at, row, queries, plan.E)
     copy_rows(work, plan.query_rows, width, query, at, row, queries, plan.E, settings.scale)
     at, row = locate(strides, GRAD_OUTPUT, n, h, q)
-    copy_rows(work, plan.grad_rows, width, grad_output, at, row, queries, plan.E_v, 1)
-    at, row = locate(strides, OUTPUT, n, h, q)
     for i in range(queries):
-        work[plan.row_sum + i] = _dot(
-            work, plan.grad_rows + i * width, output, at + i * row, plan.E_v
-        )
+        number = (n * plan.H + h) * plan.L + q + i
+        row_max, row_sum = row_maxima[number], row_sums[number]
         # As in forward: of a row of nothing but -inf the weights are to be 0.
-        lse = logsumexp[(n * plan.H + h) * plan.L + q + i]
-        work[plan.row_max + i] = lse * LOG2_E if lse != -np.inf else 0
+        work[plan.row_max + i] = row_max if row_max != -np.inf else 0
+        rescale = 1 / row_sum if row_sum != 0 else 0.0
+        work[plan.rescale + i] = rescale
+        copy_rows(
+            work, plan.grad_rows + i * width, width, grad_output, at + i * row, row, 1, plan.E_v,
+            rescale,
+        )  # fmt: skip
+    transpose(work, plan.grad_columns, block, work, plan.grad_rows, width, queries, plan.E_v)
+    if plan.S > KEYS:
+        at, row = locate(strides, OUTPUT, n, h, q)
+        transpose(work, plan.sums, block, output, at, row, queries, plan.E_v)
+        _find_delta(work, plan, queries)
     if settings.dropout_p > 0:
-        kept = 1 / (1 - settings.dropout_p) if settings.dropout_p < 1 else 0.0
-        copy_rows(work, plan.grad_rows, width, work, plan.grad_rows, width, queries, plan.E_v, kept)
-    transpose(work, plan.grad_columns, block, work, plan.grad_rows, width, queries, plan.E_v, 1)
+        copy_rows(work, plan.grad_rows, width, work, plan.grad_rows, width, queries, plan.E_v,
+                  kept_factor(settings.dropout_p))  # fmt: skip
 
 
 @jit_part
-def _dot(x, x_at, y, y_at, length):
-    summed = splat(x.dtype.type(0))
-    for d in range(0, length, lanes_of(x)):
-        left = length - d
-        summed = fma(load_part(x, x_at + d, left), load_part(y, y_at + d, left), summed)
-    return total(summed)
+def _find_delta(work, plan, queries):
+    """delta / l, from the columns of d_output / l and of the output.
+
+    It is summed in the order of the product d_output value^T. So where one key has all the weight,
+    and the output is its value, both are equal to the last bit, and d_s is 0 as it should be.
+    """
+    for v in range(0, queries, lanes_of(work)):
+        delta = splat(work.dtype.type(0))
+        for at in range(v, v + plan.E_v * plan.block, plan.block):
+            delta = fma(load(work, plan.grad_columns + at), load(work, plan.sums + at), delta)
+        store(work, plan.row_sum + v, delta)
 
 
 @jit_part
@@ -237,12 +255,12 @@ def _go_back(
     """What one block of queries adds to the gradients."""
     block, E, E_v = plan.block, plan.E, plan.E_v
     weights, grads, p, seed = plan.scores, plan.other, settings.dropout_p, settings.seed
-    queries, h_kv = min(block, plan.L - q), h // (plan.H // plan.H_kv)
+    queries, h_kv, kept = min(block, plan.L - q), h // (plan.H // plan.H_kv), kept_factor(p)
     number = (n * plan.H + h) * plan.L + q  # of the first row
     end = min(plan.S, q + queries) if settings.causal else plan.S
     for k in range(0, end, KEYS):
         keys = min(KEYS, end - k)
-        copy_keys(work, plan, key, value, strides, settings.scale, n, h_kv, k, keys)
+        copy_keys(work, plan, key, value, strides, settings.scale, kept, n, h_kv, k, keys)
         score(work, plan, added, seen, strides, settings.causal, n, h, q, queries, k, keys)
         dot_rows_with_columns(
             work, plan, grads, plan.value_rows, plan.grad_columns, E_v, keys, queries
@@ -271,15 +289,26 @@ def _go_back(
 
 @jit_part
 def _recompute_weights(work, plan, queries, keys):
-    """p and d_s from the scores and the gradients of the weights, in the place of these."""
+    """l * p and d_s from the scores and d_output / l value^T, in the place of these."""
     to_grads = plan.other - plan.scores
     for v in range(0, queries, lanes_of(work)):
         shift, delta = load(work, plan.row_max + v), load(work, plan.row_sum + v)
-        first = plan.scores + v
-        for at in range(first, first + keys * plan.block, plan.block):
-            weight = exp2_of_negative(sub(load(work, at), shift))
-            store(work, at, weight)
-            store(work, at + to_grads, mul(weight, sub(load(work, at + to_grads), delta)))
+        first, last = plan.scores + v, plan.scores + v + keys * plan.block
+        if plan.S <= KEYS:
+            summed = splat(work.dtype.type(0))
+            for at in range(first, last, plan.block):
+                weight = exp_of_negative(sub(load(work, at), shift))
+                store(work, at, weight)
+                summed = fma(weight, load(work, at + to_grads), summed)
+            delta = mul(load(work, plan.rescale + v), summed)
+            for at in range(first, last, plan.block):
+                grad = sub(load(work, at + to_grads), delta)
+                store(work, at + to_grads, mul(load(work, at), grad))
+        else:
+            for at in range(first, last, plan.block):
+                weight = exp_of_negative(sub(load(work, at), shift))
+                store(work, at, weight)
+                store(work, at + to_grads, mul(weight, sub(load(work, at + to_grads), delta)))
 
 
 @jit_part

@@ -4,12 +4,10 @@ A block of scores is kept as scores[j * block + i], of key j and query i: the qu
 lanes of vectors, so that maxima and sums over keys go lane by lane. Whole vectors are computed;
 lanes beyond the last query hold what nobody reads. Rows of queries, keys and values are copied to
 a block before their use, padded to whole vectors, from wherever they lie: the views of one array
-that a joint projection of query, key and value makes are as good as any other. Exponentials are
-powers of 2, which are simpler: scores here are log2(e) times what they should be.
+that a joint projection of query, key and value makes are as good as any other.
 """
 
 import itertools
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +28,6 @@ from tinyvision.kernels.simd import (
 )
 
 KEYS = 128  # of a block
-LOG2_E = 1 / math.log(2)
 
 # The arrays that come from outside, in the order of the arguments: strides[KEY] tells how far apart
 # (batches, heads, rows, columns) of the key lie.
@@ -57,10 +54,10 @@ class Plan(NamedTuple):
     grad_rows: int
     key_rows: int  # [j * width + d]
     value_rows: int
-    sums: int  # o of attention_passes.py: [i * width + d]
+    sums: int  # o of attention_passes.py: [i * width + d]; backward, the output: [d * block + i]
     row_max: int  # m: [i]
-    row_sum: int  # l
-    rescale: int  # c
+    row_sum: int  # l; backward, delta / l
+    rescale: int  # c; backward, 1 / l
     size: int  # of all
 
 
@@ -126,22 +123,22 @@ def copy_rows(work, to, width, source, at, row, count, length, factor):
 
 
 @jit_part
-def copy_keys(work, plan, key, value, strides, scale, n, h, k, keys):
-    """The rows of a block of keys, scaled, and of their values."""
+def copy_keys(work, plan, key, value, strides, scale, kept, n, h, k, keys):
+    """The rows of a block of keys and of their values, times scale and times kept."""
     at, row = locate(strides, KEY, n, h, k)
     copy_rows(work, plan.key_rows, plan.width, key, at, row, keys, plan.E, scale)
     at, row = locate(strides, VALUE, n, h, k)
-    copy_rows(work, plan.value_rows, plan.width, value, at, row, keys, plan.E_v, 1)
+    copy_rows(work, plan.value_rows, plan.width, value, at, row, keys, plan.E_v, kept)
 
 
 @jit_part
-def transpose(work, to, block, source, at, row, count, length, factor):
-    """work[to][d, i] = factor * source[i, d], and anything for i >= count up to a whole vector."""
-    lanes, factors = lanes_of(work), splat(work.dtype.type(factor))
+def transpose(work, to, block, source, at, row, count, length):
+    """work[to][d, i] = source[i, d], and anything for i >= count up to a whole vector."""
+    lanes, one = lanes_of(work), splat(work.dtype.type(1))
     for i in range(0, count, lanes):
         for d in range(0, length, lanes):
             store_transposed(work, to + d * block + i, block, source, at + i * row + d, row,
-                             count - i, length - d, factors)  # fmt: skip
+                             count - i, length - d, one)  # fmt: skip
 
 
 @jit_part
@@ -164,27 +161,25 @@ def score(work, plan, added, seen, strides, causal, n, h, q, queries, k, keys):
     )
     if added.size > 0:
         (at, row), column = locate(strides, ADDED, n, h, q), strides[ADDED, 3]
-        _lay_out_mask(work, plan.other, block, added, at + k * column, row, column, queries, keys,
-                      LOG2_E)  # fmt: skip
+        _lay_out_mask(work, plan.other, block, added, at + k * column, row, column, queries, keys)
         _add(work, scores, end, plan.other)
     elif seen.size > 0:
         (at, row), column = locate(strides, SEEN, n, h, q), strides[SEEN, 3]
-        _lay_out_mask(work, plan.other, block, seen, at + k * column, row, column, queries, keys,
-                      1)  # fmt: skip
+        _lay_out_mask(work, plan.other, block, seen, at + k * column, row, column, queries, keys)
         _hide_unseen(work, scores, end, plan.other)
     elif causal and k + keys > q:
         _hide_future(work, scores, block, queries, keys, q - k)
 
 
 @jit_part
-def _lay_out_mask(work, to, block, mask, at, row, column, queries, keys, factor):
-    """The mask of a block, times the factor, laid out like the scores."""
+def _lay_out_mask(work, to, block, mask, at, row, column, queries, keys):
+    """The mask of a block, laid out like the scores."""
     if column == 1:
-        transpose(work, to, block, mask, at, row, queries, keys, factor)
+        transpose(work, to, block, mask, at, row, queries, keys)
     else:  # one number for all keys
         for j in range(keys):
             for i in range(queries):
-                work[to + j * block + i] = factor * mask[at + i * row]
+                work[to + j * block + i] = mask[at + i * row]
 
 
 @jit_part
@@ -209,6 +204,12 @@ def _hide_future(work, scores, block, queries, keys, first):
         row = work[scores + j * block : scores + j * block + min(max(j - first, 0), queries)]
         for i in range(row.size):
             row[i] = -np.inf
+
+
+@jit_part
+def kept_factor(dropout_p):
+    """What dropout multiplies the rest by, so that the mean stays the same."""
+    return 1 / (1 - dropout_p) if dropout_p < 1 else 0.0
 
 
 @jit_part

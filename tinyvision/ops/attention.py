@@ -29,14 +29,14 @@ class ScaledDotProductAttention(Op):
         *, settings: Settings,
     ) -> np.ndarray:  # fmt: skip
         ctx.settings = settings
-        output, logsumexp = kernels.attention_forward(query, key, value, mask, settings)
-        ctx.save_for_backward(query, key, value, mask, output, logsumexp)
+        output, peaks, totals = kernels.attention_forward(query, key, value, mask, settings)
+        ctx.save_for_backward(query, key, value, mask, output, peaks, totals)
         return output
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> Gradients:
-        query, key, value, mask, output, logsumexp = ctx.saved
+        query, key, value, mask, output, peaks, totals = ctx.saved
         return kernels.attention_backward(
-            grad_output, query, key, value, mask, output, logsumexp, ctx.settings,
+            grad_output, query, key, value, mask, output, peaks, totals, ctx.settings,
             ctx.needs_input_grad,
         )  # fmt: skip

@@ -13,9 +13,10 @@ from tinyvision.ops.reductions import Dims, quietly, restore_dims, sum_over
 
 
 class LogSumExp(Op):
-    """y = log(sum over dims of e^x) = m + log(sum of e^(x - m)), m = max x so that none overflows.
+    """y = log(sum over dims of e^x) = m + log(t), m = max x, t = sum of e^(x - m): none overflows.
 
-    dL/dx = g e^(x - y), the softmax; as in PyTorch, NaN where y is infinite.
+    dL/dx = g e^(x - m) / t, the softmax; as in PyTorch, NaN where y is infinite. e^(x - y) would be
+    less exact: where m is large, y has not the digits of log(t).
     """
 
     @staticmethod
@@ -23,18 +24,18 @@ class LogSumExp(Op):
     def forward(ctx: Node, x: np.ndarray, *, dims: Dims, keepdim: bool = False) -> np.ndarray:
         ctx.dims = dims
         m = np.maximum.reduce(x, axis=dims, keepdims=True, initial=-np.inf)
-        m = np.where(np.isinf(m), 0, m)  # -inf - -inf would be NaN
-        y = np.asarray(np.log(sum_over(np.exp(x - m), dims, keepdim=True)) + m)
-        y = y if keepdim else y.squeeze(dims)
-        ctx.save_for_backward(x, y)
-        return y
+        limits = np.finfo(x.dtype)
+        m = np.asarray(np.clip(m, limits.min, limits.max))  # -inf - -inf would be NaN
+        t = sum_over(np.exp(x - m), dims, keepdim=True)
+        ctx.save_for_backward(x, m, t)
+        y = np.asarray(np.log(t) + m)
+        return y if keepdim else y.squeeze(dims)
 
     @staticmethod
     @quietly
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        x, y = ctx.saved
-        softmax = np.exp(x - restore_dims(y, x.shape, ctx.dims))
-        return restore_dims(grad_output, x.shape, ctx.dims) * softmax
+        x, m, t = ctx.saved
+        return restore_dims(grad_output, x.shape, ctx.dims) * (np.exp(x - m) / t)
 
 
 class Softmax(Op):
