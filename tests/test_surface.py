@@ -61,7 +61,7 @@ def test_devices_other_than_the_cpu_are_a_clear_error(use):
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (tv, "compile"),
+        (tv, "vmap"),
         (tv, "linalg"),
         (nn, "Conv3d"),
         (nn.functional, "ctc_loss"),
@@ -138,6 +138,24 @@ def test_out_is_refused_by_name(call):
     with pytest.raises(NotImplementedError, match="argument 'out'"):
         call(x, out=tv.zeros(3))
     assert call(x, out=None) is not None
+
+
+def test_compile_gives_back_what_it_is_given():
+    model = nn.Linear(2, 3)
+    assert tv.compile(model) is model
+    assert tv.compile(model, mode="max-autotune", dynamic=True) is model
+
+    @tv.compile(fullgraph=True)
+    def double(x):
+        return 2 * x
+
+    assert double(3) == 6
+    with pytest.raises(RuntimeError, match="Unrecognized mode=fast"):
+        tv.compile(model, mode="fast")
+    with pytest.raises(RuntimeError, match="Either mode or options"):
+        tv.compile(model, mode="default", options={})
+    with pytest.raises(TypeError, match="speed"):
+        tv.compile(model, speed=2)
 
 
 def test_the_import_paths_of_pytorch_programs_are_there():

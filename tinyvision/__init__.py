@@ -42,6 +42,7 @@ from tinyvision.creation import (
 from tinyvision.devices import (
     accelerator,
     backends,
+    compile,
     cuda,
     device,
     mps,

@@ -131,6 +131,27 @@ def set_default_device(device: Any) -> None:
     require_cpu(device)
 
 
+def compile(
+    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None,
+    backend: Any = "inductor", mode: str | None = None, options: Any = None, disable: bool = False,
+) -> Any:  # fmt: skip
+    """The model or function itself: its kernels are compiled already. Without one, a decorator.
+
+    The arguments say how PyTorch would compile. Its result has "_orig_mod." before the names in a
+    state_dict; here they stay as they are.
+
+    Raises: RuntimeError for both mode and options, or a mode that PyTorch does not know.
+    """
+    if mode is not None and options is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
+    known = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+    if mode is not None and mode not in known:
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(known)}")
+    return (lambda model: model) if model is None else model
+
+
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Refuse algorithms whose results vary from run to run: there is none here, on any setting."""
 

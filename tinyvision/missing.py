@@ -42,17 +42,17 @@ _NAMES = {
         bitwise_left_shift bitwise_right_shift blackman_window block_diag bucketize can_cast
         cartesian_prod cdist cdouble ceil_ celu celu_ cfloat chain_matmul channel_shuffle
         channels_last_3d cholesky cholesky_inverse cholesky_solve clamp_ clamp_max_
-        clamp_min_ clip_ column_stack combinations compile compiler complex complex128
-        complex64 cond conj conj_physical conj_physical_ constant_pad_nd conv1d conv2d
-        conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution copysign
-        corrcoef cos_ cosh_ cosine_embedding_loss cosine_similarity cov cpu cross ctc_loss
-        cummax cummin cumulative_trapezoid deg2rad deg2rad_ det detach detach_ diag_embed
-        diagflat diagonal_scatter digamma dist distributed distributions dropout dropout_
-        dsplit dstack dtype embedding embedding_bag embedding_renorm_ empty_permuted
-        empty_strided erf_ erfc erfc_ erfinv exp2 exp2_ exp_ expm1_ export
-        feature_alpha_dropout feature_alpha_dropout_ feature_dropout feature_dropout_ fft
-        fill fill_ fix fix_ float_power floor_ fmax fmin fmod frac_ frexp frobenius_norm
-        from_dlpack frombuffer func functional fx gcd gcd_ geqrf ger get_default_device
+        clamp_min_ clip_ column_stack combinations compiler complex complex128 complex64
+        cond conj conj_physical conj_physical_ constant_pad_nd conv1d conv2d conv3d
+        conv_transpose1d conv_transpose2d conv_transpose3d convolution copysign corrcoef
+        cos_ cosh_ cosine_embedding_loss cosine_similarity cov cpu cross ctc_loss cummax
+        cummin cumulative_trapezoid deg2rad deg2rad_ det detach detach_ diag_embed diagflat
+        diagonal_scatter digamma dist distributed distributions dropout dropout_ dsplit
+        dstack dtype embedding embedding_bag embedding_renorm_ empty_permuted empty_strided
+        erf_ erfc erfc_ erfinv exp2 exp2_ exp_ expm1_ export feature_alpha_dropout
+        feature_alpha_dropout_ feature_dropout feature_dropout_ fft fill fill_ fix fix_
+        float_power floor_ fmax fmin fmod frac_ frexp frobenius_norm from_dlpack frombuffer
+        func functional fx gcd gcd_ geqrf ger get_default_device
         get_deterministic_debug_mode get_device get_float32_matmul_precision
         get_num_interop_threads gradient grid_sampler group_norm gru gru_cell hamming_window
         hann_window hardshrink heaviside hinge_embedding_loss histc histogram histogramdd
