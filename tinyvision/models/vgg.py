@@ -91,3 +91,23 @@ def vgg16(**options: Any) -> VGG:
 def vgg19(**options: Any) -> VGG:
     """16 convolutions and 3 linear layers; options are those of VGG."""
     return VGG(CONFIGURATIONS["E"], **options)
+
+
+def vgg11_bn(**options: Any) -> VGG:
+    """vgg11 with batch normalisation after every convolution."""
+    return vgg11(batch_norm=True, **options)
+
+
+def vgg13_bn(**options: Any) -> VGG:
+    """vgg13 with batch normalisation after every convolution."""
+    return vgg13(batch_norm=True, **options)
+
+
+def vgg16_bn(**options: Any) -> VGG:
+    """vgg16 with batch normalisation after every convolution."""
+    return vgg16(batch_norm=True, **options)
+
+
+def vgg19_bn(**options: Any) -> VGG:
+    """vgg19 with batch normalisation after every convolution."""
+    return vgg19(batch_norm=True, **options)
