@@ -72,7 +72,9 @@ def load_data(args):
 
 def main():
     parser = common.options(__doc__, checkpoint="out/cifar10_cnn.ckpt")
-    parser.add_argument("--model", choices=["classic", "strong"], default="classic")
+    parser.add_argument(
+        "--model", choices=["classic", "strong"], default="classic", help="the network"
+    )
     args = parser.parse_args()
     strong = args.model == "strong"
     if strong:

@@ -36,7 +36,9 @@ def load_data(args):
 
 def main():
     parser = common.options(__doc__, checkpoint="out/cifar10_resnet.ckpt")
-    parser.add_argument("--output", metavar="PNG", default="out/cifar10_resnet.png")
+    parser.add_argument(
+        "--output", metavar="PNG", default="out/cifar10_resnet.png", help="the picture"
+    )
     args = parser.parse_args()
     common.start(args, epochs=30, batch_size=128, lr=0.2)
     ctrl_c = common.CtrlC()

@@ -77,8 +77,8 @@ def warm_up_then_cosine(optimizer, steps):
 
 def main():
     parser = common.options(__doc__, checkpoint="out/cifar10_vit.ckpt")
-    parser.add_argument("--model", choices=["cct", "vit"], default="cct")
-    parser.add_argument("--recipe", choices=["short", "long"], default="short")
+    parser.add_argument("--model", choices=["cct", "vit"], default="cct", help="the network")
+    parser.add_argument("--recipe", choices=["short", "long"], default="short", help="how to train")
     parser.add_argument("--output", metavar="DIR", default="out", help="where pictures go")
     args = parser.parse_args()
     common.start(args, epochs=60 if args.recipe == "long" else 30, batch_size=128, lr=0.0015)

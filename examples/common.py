@@ -44,7 +44,7 @@ def options(description: str, checkpoint: str) -> argparse.ArgumentParser:
     add("--download", action="store_true", help="fetch the dataset if it is not in --data-dir")
     add("--epochs", type=positive_int, help="times to go through the training images")
     add("--batch-size", type=positive_int, help="images per training step")
-    add("--lr", type=positive_float, help="the highest learning rate of the schedule")
+    add("--lr", type=positive_float, help="the learning rate, or the highest of a schedule")
     add("--seed", type=seed, default=0, help="another seed is another run (default: 0)")
     add("--threads", type=positive_int, help="CPU threads of the kernels (default: all)")
     add("--checkpoint", metavar="FILE", default=checkpoint, help="default: %(default)s")

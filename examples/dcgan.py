@@ -84,7 +84,7 @@ def save_digits(path, model, noise):
 
 def main():
     parser = common.options(__doc__, checkpoint="out/dcgan.ckpt")
-    parser.add_argument("--output", metavar="PNG", default="out/dcgan.png")
+    parser.add_argument("--output", metavar="PNG", default="out/dcgan.png", help="the picture")
     args = parser.parse_args()
     common.start(args, epochs=10, batch_size=128, lr=0.0002)
     ctrl_c = common.CtrlC()

@@ -11,8 +11,10 @@ libraries add up in another order.
 
 import argparse
 import importlib
+import sys
 from pathlib import Path
 
+import common
 import numpy as np
 
 from tinyvision.data import Digits
@@ -76,6 +78,16 @@ def train(lib, args):
             return np.array(losses)
 
 
+def read_losses(file):
+    try:
+        losses = np.array(file.read_text().split(), np.float64)
+        if losses.size == 0:
+            raise ValueError("it is empty")
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {file}: {error}")
+    return losses
+
+
 def compare(losses, output):
     """Say how far the two curves are apart, and draw them."""
     theirs, ours = (losses[backend] for backend in BACKENDS)
@@ -109,19 +121,16 @@ def compare(losses, output):
 def main():
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
-    parser.add_argument("--backend", choices=BACKENDS, default="tinyvision")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.002)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--output", metavar="DIR", default="out", help="where losses and picture go"
-    )
+    add = parser.add_argument
+    add("--backend", choices=BACKENDS, default=BACKENDS[1], help="the library that trains")
+    add("--steps", type=common.positive_int, default=200, help="training steps (default: 200)")
+    add("--batch-size", type=common.positive_int, default=64, help="images per training step")
+    add("--lr", type=common.positive_float, default=0.002, help="the learning rate")
+    add("--seed", type=common.seed, default=0, help="another seed is another run (default: 0)")
+    add("--output", metavar="DIR", default="out", help="where losses and picture go")
     args = parser.parse_args()
-    if args.steps < 1:
-        parser.error(f"--steps: {args.steps} is not positive")
-    if not 1 <= args.batch_size <= len(Digits(train=True)):
-        parser.error(f"--batch-size: {args.batch_size} is not from 1 to {len(Digits(train=True))}")
+    if args.batch_size > len(Digits(train=True)):
+        parser.error(f"--batch-size: {args.batch_size} is more than {len(Digits(train=True))}")
     try:
         lib = importlib.import_module(args.backend)
     except ImportError:
@@ -129,12 +138,13 @@ def main():
 
     losses = train(lib, args)
     output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    np.savetxt(output / f"from_pytorch_{args.backend}.txt", losses)
+    with common.short_errors():
+        output.mkdir(parents=True, exist_ok=True)
+        np.savetxt(output / f"from_pytorch_{args.backend}.txt", losses)
     print(f"{args.backend}: loss {losses[0]:.7f} in the first step, {losses[-1]:.7f} in the last")
     files = {backend: output / f"from_pytorch_{backend}.txt" for backend in BACKENDS}
     if all(file.exists() for file in files.values()):
-        compare({backend: np.loadtxt(file, ndmin=1) for backend, file in files.items()}, output)
+        compare({backend: read_losses(file) for backend, file in files.items()}, output)
     else:
         print("now run it with the other --backend")
 

@@ -70,7 +70,7 @@ def load_data(args):
 
 def main():
     parser = common.options(__doc__, checkpoint="out/mnist_cnn.ckpt")
-    parser.add_argument("--recipe", choices=["plain", "best"], default="plain")
+    parser.add_argument("--recipe", choices=["plain", "best"], default="plain", help="how to train")
     args = parser.parse_args()
     best = args.recipe == "best"
     common.start(args, epochs=12 if best else 4, batch_size=128, lr=0.1)

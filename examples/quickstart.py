@@ -72,7 +72,7 @@ class Learner:
 
 def main():
     parser = common.options(__doc__, checkpoint="out/quickstart.ckpt")
-    parser.add_argument("--output", metavar="PNG", default="out/quickstart.png")
+    parser.add_argument("--output", metavar="PNG", default="out/quickstart.png", help="the picture")
     args = parser.parse_args()
     # The images are so small that sharing out the work takes longer than it saves.
     args.threads = args.threads or 1

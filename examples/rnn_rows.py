@@ -33,8 +33,10 @@ def load_data(args):
 
 def main():
     parser = common.options(__doc__, checkpoint="out/rnn_rows.ckpt")
-    parser.add_argument("--model", choices=["lstm", "attention"], default="lstm")
-    parser.add_argument("--output", metavar="PNG", default="out/rnn_rows.png")
+    parser.add_argument(
+        "--model", choices=["lstm", "attention"], default="lstm", help="the network"
+    )
+    parser.add_argument("--output", metavar="PNG", default="out/rnn_rows.png", help="the picture")
     args = parser.parse_args()
     common.start(args, epochs=8, batch_size=128, lr=0.005)
     ctrl_c = common.CtrlC()

@@ -223,6 +223,27 @@ def test_from_pytorch_runs_with_tinyvision_alone(tmp_path):
     assert losses.shape == (30,) and losses[-1] < 0.6 * losses[0]
 
 
+def test_from_pytorch_explains_what_it_cannot_use(tmp_path):
+    for options in (["--lr", "-1"], ["--seed", "-1"], ["--steps", "0"], ["--batch-size", "99999"]):
+        finished = run("from_pytorch", *options, cwd=tmp_path)
+        assert finished.returncode == 2
+        assert f"{options[0]}: {options[1]} is " in finished.stderr.replace("argument ", "")
+    for content in (b"\xff\xfe", b"loss", b""):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out/from_pytorch_torch.txt").write_bytes(content)
+        finished = run("from_pytorch", "--steps", "1", cwd=tmp_path)
+        assert finished.returncode == 1
+        assert "error: out/from_pytorch_torch.txt: " in finished.stderr
+        assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("name", [*SMALL_RUNS, "from_pytorch"])
+def test_examples_explain_their_options(name, tmp_path):
+    text = run(name, "--help", cwd=tmp_path).stdout
+    described = re.findall(r"^  --[\w-]+(?: \S+)?(?: {2,}|\n {10,})\w", text, re.M)
+    assert len(described) == len(re.findall(r"^  --", text, re.M)) >= 6
+
+
 @pytest.mark.parity
 def test_from_pytorch_is_the_same_program_in_both_libraries(tmp_path):
     pytest.importorskip("torch")

@@ -112,6 +112,12 @@ def test_layering_package_imports_only_the_standard_library_numpy_and_numba():
                 assert name.split(".")[0] in allowed or optional, f"{path} imports {name}"
 
 
+def test_layering_imports_name_what_they_import():
+    for module, path in modules().items():
+        for node in imports(path):
+            assert all(alias.name != "*" for alias in node.names), f"{module}: import *"
+
+
 def test_layering_no_import_hides_inside_a_function():
     for module, path in modules().items():
         for function in ast.walk(ast.parse(path.read_text())):

@@ -101,6 +101,10 @@ def test_keys_are_torchvisions():
     assert {"inception3a.branch2.1.conv.weight", "aux1.fc2.bias", "conv1.bn.weight"} <= set(keys)
     keys = list(models.VGG(SMALL_VGG, True, pooled_size=1, hidden_dim=8).state_dict())
     assert {"features.0.weight", "features.1.running_var", "classifier.6.bias"} <= set(keys)
+    for make in (models.vgg11_bn, models.vgg13_bn, models.vgg16_bn, models.vgg19_bn):
+        keys = make(pooled_size=1, hidden_dim=1, num_classes=1).state_dict()
+        assert "features.1.running_var" in keys
+    assert "features.50.running_var" in keys
 
 
 CONSTRUCTORS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]

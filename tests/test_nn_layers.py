@@ -62,6 +62,8 @@ REPRS = [
     (lambda n: n.PReLU(3), "PReLU(num_parameters=3)"),
     (lambda n: n.GLU(1), "GLU(dim=1)"),
     (lambda n: n.Hardswish(), "Hardswish()"),
+    (lambda n: n.Hardswish(True), "Hardswish()"),
+    (lambda n: n.Hardsigmoid(True), "Hardsigmoid()"),
     (lambda n: n.Mish(), "Mish()"),
     (lambda n: n.Softplus(), "Softplus(beta=1.0, threshold=20.0)"),
     (lambda n: n.Sigmoid(), "Sigmoid()"),

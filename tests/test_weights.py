@@ -305,6 +305,9 @@ def test_load_torch_of_files_before_zip(tmp_path):
         path.write_bytes(data[:end])
         with pytest.raises(RuntimeError, match=r"load_torch: .*model\.pth"):
             tv.load_torch(path)
+    path.write_bytes(_old_file(items, {"94": np.arange(4, dtype=np.float32)}))
+    with pytest.raises(RuntimeError, match="storages in it are not those of its tensors"):
+        tv.load_torch(path)
     path.write_bytes(_old_file(pickle.dumps(_Harmful(), 2), {}))
     with pytest.raises(RuntimeError, match=r"it holds \w+.exec"):
         tv.load_torch(path)

@@ -238,7 +238,7 @@ _NAMES = {
         optical_flow quantization regnet_x_400mf regnet_y_400mf resnext101_32x8d
         resnext101_64x4d resnext50_32x4d segmentation shufflenet_v2_x0_5 shufflenet_v2_x1_0
         shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 swin_b swin_s
-        swin_t swin_v2_b swin_v2_s swin_v2_t vgg11_bn vgg13_bn vgg16_bn vgg19_bn video
-        vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
+        swin_t swin_v2_b swin_v2_s swin_v2_t video vit_b_16 vit_b_32 vit_h_14 vit_l_16
+        vit_l_32 wide_resnet101_2 wide_resnet50_2
     """,
 }

@@ -183,7 +183,10 @@ def _read_old(stream: Any, size: int) -> Any:
         _Machine(stream, size).run()
     machine = _Machine(stream, size)
     value = machine.run()
-    for key in _Machine(stream, size).run():
+    keys = _Machine(stream, size).run()
+    if sorted(keys) != sorted(machine.storages):
+        raise ValueError("the storages in it are not those of its tensors")
+    for key in keys:
         storage = machine.storages[key]
         stream.seek(8, os.SEEK_CUR)  # how many numbers: known
         storage.fill(stream.read(storage.bytes), "<")
@@ -254,7 +257,6 @@ class _Machine:
             if opcode.name not in _INSTRUCTIONS:
                 raise ValueError(f"the instruction {opcode.name} is not one of plain containers")
             _INSTRUCTIONS[opcode.name](self, argument)
-        raise ValueError("the pickle has no end")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -288,10 +290,8 @@ class _Machine:
         if kind != "storage":
             raise _refusal(f"a {kind}")
         type_, key, _, count, *view = description
-        if _expect(type_, _Global).module != "torch" or type_.name not in _STORAGES:
-            raise ValueError(f"{type_} is not supported")
-        if any(view):
-            raise ValueError("storages that are parts of others are not supported")
+        if _expect(type_, _Global).module != "torch" or type_.name not in _STORAGES or any(view):
+            raise ValueError(f"{type_} is not supported, or not as a part of another storage")
         if key not in self.storages:
             code = _STORAGES[type_.name]
             self.room -= count * np.dtype(code).itemsize

@@ -24,7 +24,17 @@ from tinyvision.models.resnet import (
 from tinyvision.models.rollout import attention_rollout
 from tinyvision.models.rows import RowLSTM, RowLSTMAttention
 from tinyvision.models.transformer import TransformerEncoderClassifier
-from tinyvision.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
+from tinyvision.models.vgg import (
+    VGG,
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+)
 from tinyvision.models.vit import VisionTransformer
 
 if not TYPE_CHECKING:

@@ -97,6 +97,26 @@ def vgg19(*, weights: None = None, **options: Any) -> VGG:
     return VGG(CONFIGURATIONS["E"], **options)
 
 
+def vgg11_bn(**options: Any) -> VGG:
+    """vgg11 with batch normalisation after every convolution."""
+    return vgg11(batch_norm=True, **options)
+
+
+def vgg13_bn(**options: Any) -> VGG:
+    """vgg13 with batch normalisation after every convolution."""
+    return vgg13(batch_norm=True, **options)
+
+
+def vgg16_bn(**options: Any) -> VGG:
+    """vgg16 with batch normalisation after every convolution."""
+    return vgg16(batch_norm=True, **options)
+
+
+def vgg19_bn(**options: Any) -> VGG:
+    """vgg19 with batch normalisation after every convolution."""
+    return vgg19(batch_norm=True, **options)
+
+
 def _refuse(weights: object) -> None:
     if weights is not None:
         raise NotImplementedError(

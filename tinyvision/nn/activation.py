@@ -58,14 +58,21 @@ class Mish(_InplaceActivation):
         return F.mish(input, self.inplace)
 
 
-class Hardsigmoid(_InplaceActivation):
+class _QuietActivation(_InplaceActivation):
+    """One whose repr, in PyTorch, does not show `inplace`."""
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Hardsigmoid(_QuietActivation):
     """x / 6 + 1 / 2, cut off at 0 and 1."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardsigmoid(input, self.inplace)
 
 
-class Hardswish(_InplaceActivation):
+class Hardswish(_QuietActivation):
     """x * hardsigmoid(x)."""
 
     def forward(self, input: Tensor) -> Tensor:
