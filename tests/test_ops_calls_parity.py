@@ -116,6 +116,9 @@ CALLS = [
                 lambda m, x: x[1:, m.tensor([[0, 1], [1, 2]])], lambda m, x: x[[0, 1]],
                 lambda m, x: x.transpose(0, 2).cumsum(0), lambda m, x: x.transpose(0, 1).roll(1, 0),
                 lambda m, x: x.transpose(0, 2).cumprod(1), lambda m, x: x.transpose(0, 1).roll(1))],
+    # how shapes print
+    lambda m: text(m, m.ones(2, 3).shape),
+    lambda m: text(m, f"{m.ones(()).size()} {m.Size([1])}"),
     # prelu
     lambda m: m.nn.functional.prelu(m.tensor([1.0, -1.0, 0.0]), m.tensor([inf])),
     lambda m: m.nn.functional.prelu(m.tensor([1.0, -1.0]), m.tensor([[0.5]])),
@@ -125,6 +128,10 @@ CALLS = [
 
 def keeps_identity(tensor, args):
     return tensor.to(*args) is tensor
+
+
+def text(m, thing):
+    return m.tensor([ord(letter) for letter in str(thing)])
 
 
 def assigned(tensor, index, value):
