@@ -74,9 +74,7 @@ def test_parameters_to_vector_and_back():
     assert np.allclose(net[0].bias.grad.tolist(), 2 * np.array(net[0].bias.tolist()))
     vector_to_parameters(tv.arange(12).float(), net.parameters())
     assert net[1].weight.tolist() == [[9.0, 10.0, 11.0]] and net[1].weight.requires_grad
-    with pytest.raises(
-        RuntimeError, match=r"expected a vector of 12 elements, got .*\[11\]"
-    ):
+    with pytest.raises(RuntimeError, match=r"expected a vector of 12 elements, got .*\[11\]"):
         vector_to_parameters(tv.zeros(11), net.parameters())
     with pytest.raises(TypeError, match="expected a Tensor, but got: list"):
         vector_to_parameters([1.0], net.parameters())
