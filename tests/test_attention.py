@@ -222,9 +222,9 @@ ERRORS = [
     (lambda f, t: f([1], _q(t), _q(t)), TypeError, "'query'.*must be Tensor, not list"),
     (lambda f, t: f(_q(t), _q(t), None), TypeError, "'value'.*must be Tensor, not NoneType"),
     (lambda f, t: f(_q(t), _q(t), _q(t), [1]), TypeError, "'attn_mask'.*must be Tensor, not list"),
-    (lambda f, t: f(_q(t, 5), _q(t, 5), _q(t, 5)), RuntimeError, r"2 dimensional.*\(5,\)"),
-    (lambda f, t: f(_q(t, 4, 5), _q(t, 4, 6), _q(t, 4, 5)), RuntimeError, r"\(4, 6\)"),
-    (lambda f, t: f(_q(t, 4, 5), _q(t, 4, 5), _q(t, 3, 5)), RuntimeError, r"\(3, 5\)"),
+    (lambda f, t: f(_q(t, 5), _q(t, 5), _q(t, 5)), RuntimeError, r"2 dimensional.*\[5\]"),
+    (lambda f, t: f(_q(t, 4, 5), _q(t, 4, 6), _q(t, 4, 5)), RuntimeError, r"\[4, 6\]"),
+    (lambda f, t: f(_q(t, 4, 5), _q(t, 4, 5), _q(t, 3, 5)), RuntimeError, r"\[3, 5\]"),
     (lambda f, t: f(_q(t), _q(t, 2, 2, 4, 5), _q(t)), RuntimeError, "must match"),
     (lambda f, t: f(*[_q(t).long()] * 3), RuntimeError, "Long"),
     (lambda f, t: f(_q(t), _q(t), _q(t).double()), RuntimeError, "same dtype.*Double"),
@@ -237,8 +237,8 @@ ERRORS = [
     ),
     (lambda f, t: f(*[_q(t)] * 3, t.ones(4)), IndexError, "2 dims, but has 1"),
     (lambda f, t: f(*[_q(t)] * 3, t.ones(5, 4)), RuntimeError, r"\(5, 4\).*\(2, 3, 4, 4\)|match"),
-    (lambda f, t: f(*[_q(t, 1, 4, 5)] * 3, t.ones(2, 4, 4)), RuntimeError, r"\(2, 4, 4\)"),
-    (lambda f, t: f(*[_q(t)] * 3, t.ones(1, 1, 1, 4, 4)), RuntimeError, r"\(1, 1, 1, 4, 4\)"),
+    (lambda f, t: f(*[_q(t, 1, 4, 5)] * 3, t.ones(2, 4, 4)), RuntimeError, r"\[2, 4, 4\]"),
+    (lambda f, t: f(*[_q(t)] * 3, t.ones(1, 1, 1, 4, 4)), RuntimeError, r"\[1, 1, 1, 4, 4\]"),
     (lambda f, t: f(*[_q(t)] * 3, dropout_p=1.1), RuntimeError, "between 0 and 1, but got 1.1"),
     (lambda f, t: f(*[_q(t)] * 3, dropout_p="a"), TypeError, "'dropout_p' must be float, not str"),
     (lambda f, t: f(*[_q(t)] * 3, scale="a"), TypeError, "'scale' must be float, not str"),
@@ -249,7 +249,7 @@ ERRORS = [
     (
         lambda f, t: f(_q(t, 4, 4, 5), _q(t), _q(t), enable_gqa=True),
         RuntimeError,
-        r"must divide.*\(2, 3, 4, 5\)",
+        r"must divide.*\[2, 3, 4, 5\]",
     ),
 ]
 

@@ -44,7 +44,7 @@ def test_function_by_hand():
     x = tv.tensor([2.0], requires_grad=True)
     y = Cube.apply(x)
     assert y.item() == 8.0
-    assert y.grad_fn.name() == "CubeBackward0"
+    assert y.grad_fn.name() == "CubeBackward"
     y.backward()
     assert x.grad.item() == 12.0
 
@@ -173,7 +173,7 @@ def test_function_saved_input_changed_in_place_is_caught():
     z = x * 1
     y = Cube.apply(z)
     z += 1
-    with pytest.raises(RuntimeError, match="CubeBackward0"):
+    with pytest.raises(RuntimeError, match="CubeBackward "):
         y.sum().backward()
 
 

@@ -96,7 +96,7 @@ ERRORS = [
     (lambda n, f, t: f.embedding(t.tensor([-1]), t.ones(3, 2)), IndexError, "index -1"),
     (lambda n, f, t: f.embedding(t.tensor([1.0]), t.ones(3, 2)), RuntimeError, "Long, Int.*Float"),
     (lambda n, f, t: f.embedding(t.tensor([1]).to(t.uint8), t.ones(3, 2)), RuntimeError, "Byte"),
-    (lambda n, f, t: f.embedding(t.tensor([1]), t.ones(3)), RuntimeError, r"2-D.*\(3,\)"),
+    (lambda n, f, t: f.embedding(t.tensor([1]), t.ones(3)), RuntimeError, r"2-D.*\[3\]"),
     (lambda n, f, t: f.embedding([1], t.ones(3, 2)), TypeError, "must be Tensor, not list"),
     (lambda n, f, t: f.embedding(t.tensor([1]), t.ones(3, 2), 3), AssertionError, "got 3 and 3"),
     (lambda n, f, t: f.embedding(t.tensor([1]), t.ones(3, 2), -4), AssertionError, "got -4 and 3"),

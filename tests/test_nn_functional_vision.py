@@ -145,8 +145,8 @@ ERRORS = [
     (lambda f, x: f.interpolate(x, scale_factor=0.1), RuntimeError, r"greater than 0.*\(0, 0\)"),
     (lambda f, x: f.interpolate(x, scale_factor=-1.0), RuntimeError, r"greater than 0.*\(-3, -4\)"),
     (lambda f, x: f.interpolate(x, scale_factor=float("nan")), RuntimeError, "finite"),
-    (lambda f, x: f.interpolate(x[:, :0], 2), RuntimeError, r"\(1, 0, 3, 4\)"),
-    (lambda f, x: f.interpolate(x[:, :, :0], 2), RuntimeError, r"\(1, 2, 0, 4\)"),
+    (lambda f, x: f.interpolate(x[:, :0], 2), RuntimeError, r"\[1, 0, 3, 4\]"),
+    (lambda f, x: f.interpolate(x[:, :, :0], 2), RuntimeError, r"\[1, 2, 0, 4\]"),
     (lambda f, x: f.interpolate(x.long(), 2), NotImplementedError, "'Long'"),
     (lambda f, x: f.interpolate(x.long(), 2, None, "bilinear"), NotImplementedError, "'Long'"),
     (lambda f, x: f.interpolate(x, 2, mode="cubic"), NotImplementedError, "'cubic'"),
@@ -161,7 +161,7 @@ ERRORS = [
     (lambda f, x: f.unfold(x, 2, 1, 0, 0), RuntimeError, "stride must be at least 1"),
     (lambda f, x: f.unfold(x, (4, 1)), RuntimeError, r"\(4, 1\).*no room"),
     (lambda f, x: f.unfold(x, (1, 2, 3)), RuntimeError, "two ints"),
-    (lambda f, x: f.unfold(x[:, :0], 2), RuntimeError, r"\(1, 0, 3, 4\)"),
+    (lambda f, x: f.unfold(x[:, :0], 2), RuntimeError, r"\[1, 0, 3, 4\]"),
     (lambda f, x: f.unfold(x.long(), 2), NotImplementedError, "'Long'"),
 ]
 

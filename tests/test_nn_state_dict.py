@@ -84,8 +84,8 @@ def test_load_state_dict_lists_all_problems():
         "Error(s) in loading state_dict for Linear:\n"
         '\tMissing key(s) in state_dict: "bias". \n'
         '\tUnexpected key(s) in state_dict: "extra", "b". \n'
-        "\tsize mismatch for weight: copying a param with shape (3, 2) from checkpoint, the shape "
-        "in current model is (2, 2)."
+        "\tsize mismatch for weight: copying a param with shape torch.Size([3, 2]) from "
+        "checkpoint, the shape in current model is torch.Size([2, 2])."
     )
 
 

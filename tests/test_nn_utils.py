@@ -76,7 +76,7 @@ def test_parameters_to_vector_and_back():
     assert net[1].weight.tolist() == [[9.0, 10.0, 11.0]] and net[1].weight.requires_grad
     vector_to_parameters(tv.ones(20), net.parameters())  # what is left over is not used
     assert net[1].weight.tolist() == [[1.0, 1.0, 1.0]]
-    with pytest.raises(RuntimeError, match=r"expected a vector of 12 elements, got \(11,\)"):
+    with pytest.raises(RuntimeError, match=r"expected a vector of 12 elements, got .*\[11\]"):
         vector_to_parameters(tv.zeros(11), net.parameters())
     with pytest.raises(TypeError, match="expected a Tensor, but got: list"):
         vector_to_parameters([1.0], net.parameters())

@@ -31,14 +31,15 @@ CALLS = [
     lambda m: m.arange(end=4),
     lambda m: m.arange(1, end=4),
     lambda m: m.arange(),
-    *[lambda m, name=name, size=size: getattr(m, name)(size=size) > 9
+    *[lambda m, name=name, size=size: m.zeros_like(getattr(m, name)(size=size))
       for name in ("zeros", "ones", "rand", "randn") for size in ((2, 3), [2], ())],
     *[lambda m, name=name: getattr(m, name)() for name in ("zeros", "ones", "empty", "rand")],
-    *[lambda m, name=name: getattr(m.ones(2), name)(size=(3,)) < inf
+    *[lambda m, name=name: m.zeros_like(getattr(m.ones(2), name)(size=(3,)))
       for name in ("new_zeros", "new_ones", "new_empty")],
     lambda m: m.randint(high=3, size=(2,)) > 9,
     lambda m: m.randint(3, size=(2,)) > 9,
-    *[lambda m, low=low, high=high, dtype=dtype: m.randint(low, high, (2,), dtype=dtype(m)) > 999
+    *[lambda m, low=low, high=high, dtype=dtype: m.zeros_like(
+        m.randint(low, high, (2,), dtype=dtype(m)))
       for low, high, dtype in ((0, 300, lambda m: m.uint8), (0, 256, lambda m: m.uint8),
                                (-1, 3, lambda m: m.uint8), (0, 2, lambda m: m.bool),
                                (0, 3, lambda m: m.bool), (0, 3, lambda m: m.float32), )],
@@ -99,6 +100,25 @@ CALLS = [
     lambda m: m.arange(24).view(2, 3, 4).transpose(0, 2).unfold(1, 2, 1).unfold(0, 3, 1),
     *[lambda m, size=size: m.tensor(5.0).unfold(0, size, 1) for size in (0, 1, 2)],
     lambda m: m.tensor(m.arange(24).view(2, 3, 4).unfold(-1, 2, 2).stride()),
+    # assignments
+    *[lambda m, data=data, index=index, value=value: assigned(
+        m.tensor(data), m.tensor(index) if isinstance(index, list) else index, m.tensor(value))
+      for data in ([0.0, 1.0, 2.0], [0, 1, 2])
+      for index in ([0, 2], [True, False, True], slice(2))
+      for value in ([5.5, 6.5], [5, 6])],
+    *[lambda m, value=value: assigned(m.arange(3), m.tensor([True, False, True]), m.tensor(value))
+      for value in (5.5, [5.5])],
+    lambda m: assigned(m.arange(3), m.tensor([0, 1]), 5.5),
+    # the order in memory, which view() depends on
+    *[lambda m, f=f: m.tensor(f(m, m.arange(24).view(4, 3, 2)).stride())
+      for f in (lambda m, x: x[:, m.tensor([0, 1])], lambda m, x: x[..., m.tensor([True, True])],
+                lambda m, x: x.index_select(1, m.tensor([0, 1])), lambda m, x: x[:, None, [0, 1]],
+                lambda m, x: x[1:, m.tensor([[0, 1], [1, 2]])], lambda m, x: x[[0, 1]],
+                lambda m, x: x.transpose(0, 2).cumsum(0), lambda m, x: x.transpose(0, 1).roll(1, 0),
+                lambda m, x: x.transpose(0, 2).cumprod(1), lambda m, x: x.transpose(0, 1).roll(1))],
+    # how shapes print
+    lambda m: text(m, m.ones(2, 3).shape),
+    lambda m: text(m, f"{m.ones(()).size()} {m.Size([1])}"),
     # prelu
     lambda m: m.nn.functional.prelu(m.tensor([1.0, -1.0, 0.0]), m.tensor([inf])),
     lambda m: m.nn.functional.prelu(m.tensor([1.0, -1.0]), m.tensor([[0.5]])),
@@ -108,6 +128,15 @@ CALLS = [
 
 def keeps_identity(tensor, args):
     return tensor.to(*args) is tensor
+
+
+def text(m, thing):
+    return m.tensor([ord(letter) for letter in str(thing)])
+
+
+def assigned(tensor, index, value):
+    tensor[index] = value
+    return tensor
 
 
 def made_on(device, m):
@@ -183,6 +212,22 @@ def test_gradients_of_calls_are_pytorchs(call):
         return np.asarray(x.grad)
 
     np.testing.assert_allclose(gradient(tv), gradient(torch), rtol=1e-6)
+
+
+def test_functions_name_their_node_as_pytorch_does():
+    def name(m):
+        class Twice(m.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, grad):
+                return grad * 2
+
+        return Twice.apply(m.ones(1, requires_grad=True)).grad_fn.name()
+
+    assert name(tv) == name(torch) == "TwiceBackward"
 
 
 def test_windows_share_memory_with_their_tensor():

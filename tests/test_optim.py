@@ -315,7 +315,9 @@ def test_optimizer_rejects_a_gradient_of_another_shape():
     p = parameter(1.0)
     p.grad = tv.ones(1, dtype=tv.float64)
     p.data = tv.ones(2, dtype=tv.float64)  # leaves the gradient of the earlier values behind
-    with pytest.raises(RuntimeError, match=r"gradient has shape \(1,\), but the parameter \(2,\)"):
+    with pytest.raises(
+        RuntimeError, match=r"gradient has shape .*\[1\].*but the parameter .*\[2\]"
+    ):
         optim.SGD([p], 0.1).step()
 
 

@@ -101,7 +101,7 @@ def test_load_state_dict_rejects_what_does_not_fit_and_changes_nothing():
     with pytest.raises(ValueError, match="doesn't match the size of optimizer's group"):
         adam.load_state_dict({**good, "param_groups": [{**good["param_groups"][0], "params": []}]})
     with pytest.raises(
-        ValueError, match=r"exp_avg of shape \(3,\) for a parameter of shape \(2,\)"
+        ValueError, match=r"exp_avg of shape .*\[3\].* for a parameter of shape .*\[2\]"
     ):
         adam.load_state_dict({**good, "state": {0: {"exp_avg": tv.zeros(3)}}})
     with pytest.raises(ValueError, match="state for parameter 7"):

@@ -106,6 +106,7 @@ class _CustomOp(Op):
     """Turns arrays into Tensors for a user's Function, and its results back into arrays."""
 
     is_view = True  # forward may return its input, or a view of it
+    suffix = "Backward"  # PyTorch numbers its own operations only
 
     @staticmethod
     def forward(ctx: Node, *arrays: np.ndarray, function: Any, args: tuple) -> Any:

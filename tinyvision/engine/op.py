@@ -76,7 +76,7 @@ class Node:
 
     def name(self) -> str:
         """The name PyTorch would print, such as `MulBackward0`."""
-        return f"{self.op_name or self.op.__name__}Backward0"
+        return f"{self.op_name or self.op.__name__}{self.op.suffix}"
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
@@ -140,9 +140,11 @@ class Op:
 
     is_view: forward may return a view of its first input, which then shares its memory and
     version counter.
+    suffix: what the name of its nodes ends in.
     """
 
     is_view = False
+    suffix = "Backward0"
 
     @staticmethod
     def forward(ctx: Node, *arrays: Any, **params: Any) -> Any:

@@ -250,7 +250,7 @@ class AdvancedIndex(Op):
     @staticmethod
     def forward(ctx: Node, x: np.ndarray, *, index: tuple[Any, ...]) -> np.ndarray:
         ctx.op_name, ctx.index, ctx.shape = "Index", index, x.shape
-        return x[index]
+        return np.asarray(x[index], order="C")  # of NumPy's, an indexed dim is the slowest
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:

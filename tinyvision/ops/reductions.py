@@ -164,7 +164,8 @@ class Cumsum(Op):
     @quietly
     def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
         ctx.dim = dim
-        return np.cumsum(np.atleast_1d(x), axis=dim, dtype=x.dtype).reshape(x.shape)
+        y = np.cumsum(np.atleast_1d(x), axis=dim, dtype=x.dtype).reshape(x.shape)
+        return np.asarray(y, order="C")
 
     @staticmethod
     @quietly
@@ -185,6 +186,7 @@ class Cumprod(Op):
     def forward(ctx: Node, x: np.ndarray, *, dim: int) -> np.ndarray:
         ctx.dim = dim
         y = np.cumprod(np.atleast_1d(x), axis=dim, dtype=x.dtype).reshape(x.shape)
+        y = np.asarray(y, order="C")
         ctx.save_for_backward(x, y)
         return y
 

@@ -187,7 +187,7 @@ class Roll(Op):
     @staticmethod
     def forward(ctx: Node, x: np.ndarray, *, shifts: tuple[int, ...], dims: Any) -> np.ndarray:
         ctx.shifts, ctx.dims = shifts, dims
-        return np.roll(x, shifts, dims)
+        return np.asarray(np.roll(x, shifts, dims), order="C")
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from tinyvision.engine.op import Node, Op
+from tinyvision.strides import may_overlap
 
 
 class Layout(NamedTuple):
@@ -66,10 +67,14 @@ class AsStrided(Op):
 
     @staticmethod
     def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
-        part, memory = ctx.part, np.zeros(ctx.part.size, grad_output.dtype)
-        numbers = np.arange(part.size, dtype=f"i{memory.itemsize}")  # of the elements in memory
-        np.add.at(memory, part.view.of(numbers), grad_output)
-        return part.base.of(memory)
+        size, base, view = ctx.part
+        memory = np.zeros(size, grad_output.dtype)
+        if may_overlap(view.of(memory)):
+            numbers = np.arange(size, dtype=f"i{memory.itemsize}")  # of the elements in memory
+            np.add.at(memory, view.of(numbers), grad_output)
+        else:
+            view.of(memory)[...] = grad_output
+        return base.of(memory)
 
 
 class CopySlices(Op):

@@ -146,6 +146,12 @@ class InPlace(TensorBase):
         """self[index] = value, which broadcasts to the shape of self[index]."""
         place = convert_index(index, self._data.shape)
         source = check_number("__setitem__", value, self._tensor_like(self._own_number(value)))
+        if place.advanced and source._data.dtype != self._data.dtype and source._data.size > 1:
+            have, want = TORCH_NAMES[source._data.dtype], TORCH_NAMES[self._data.dtype]
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {want} for the "
+                f"destination and {have} for the source."
+            )
         source = source._to_dtype(self._data.dtype)
         if modes.grad and (self._needs_grad() or source._requires_grad):
             self._in_place(lambda x: SetItem.apply(x, source, index=place), source)

@@ -29,7 +29,10 @@ from tinyvision.tensor.inplace import InPlace
 
 
 class Size(tuple):
-    """The sizes of all dims: a tuple that can multiply them."""
+    """The sizes of all dims: a tuple that can multiply them, and prints as PyTorch's does."""
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
 
     def numel(self) -> int:
         """The number of elements."""
