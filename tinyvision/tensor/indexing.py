@@ -292,7 +292,8 @@ def _check_index_add(
             f"indices in dimension {dim}. Got self.shape = {list(target.shape)}, source.shape = "
             f"{list(source.shape)} and {index.size} indices"
         )
-    check_range(index, sizes[dim], dim, IndexError)
+    # As in PyTorch, whose loops over vectors and over slices raise different types.
+    check_range(index, sizes[dim], dim, IndexError if len(sizes) == 1 else RuntimeError)
 
 
 def _check_mask(name: str, mask: Any) -> None:
