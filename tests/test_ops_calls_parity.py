@@ -217,6 +217,15 @@ def test_gradients_of_calls_are_pytorchs(call):
     np.testing.assert_allclose(gradient(tv), gradient(torch), rtol=1e-6)
 
 
+def test_unique_has_no_gradient_and_says_so():
+    for m in (tv, torch):
+        x = m.tensor([3.0, 1.0, 3.0], requires_grad=True)
+        y = x.unique()
+        assert y.requires_grad and y.tolist() == [1, 3]
+        with pytest.raises(RuntimeError, match="derivative for .*unique.* is not implemented"):
+            (y.sum() + x.sum()).backward()
+
+
 def test_functions_name_their_node_as_pytorch_does():
     def name(m):
         class Twice(m.autograd.Function):
