@@ -116,9 +116,12 @@ CALLS = [
                 lambda m, x: x[1:, m.tensor([[0, 1], [1, 2]])], lambda m, x: x[[0, 1]],
                 lambda m, x: x.transpose(0, 2).cumsum(0), lambda m, x: x.transpose(0, 1).roll(1, 0),
                 lambda m, x: x.transpose(0, 2).cumprod(1), lambda m, x: x.transpose(0, 1).roll(1))],
-    # how shapes print
+    # how shapes and pairs of results print
     lambda m: text(m, m.ones(2, 3).shape),
     lambda m: text(m, f"{m.ones(()).size()} {m.Size([1])}"),
+    *[lambda m, name=name: text(m, getattr(m.tensor([[3.0, 1.0], [2.0, 4.0]]), name)(1))
+      for name in ("max", "min", "sort", "topk", "median")],
+    lambda m: text(m, m.tensor([3.0, 1.0]).max(0)),
     # prelu
     lambda m: m.nn.functional.prelu(m.tensor([1.0, -1.0, 0.0]), m.tensor([inf])),
     lambda m: m.nn.functional.prelu(m.tensor([1.0, -1.0]), m.tensor([[0.5]])),
@@ -212,6 +215,15 @@ def test_gradients_of_calls_are_pytorchs(call):
         return np.asarray(x.grad)
 
     np.testing.assert_allclose(gradient(tv), gradient(torch), rtol=1e-6)
+
+
+def test_unique_has_no_gradient_and_says_so():
+    for m in (tv, torch):
+        x = m.tensor([3.0, 1.0, 3.0], requires_grad=True)
+        y = x.unique()
+        assert y.requires_grad and y.tolist() == [1, 3]
+        with pytest.raises(RuntimeError, match="derivative for .*unique.* is not implemented"):
+            (y.sum() + x.sum()).backward()
 
 
 def test_functions_name_their_node_as_pytorch_does():

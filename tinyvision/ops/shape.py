@@ -1,7 +1,8 @@
 """Operations that rearrange values without changing them.
 
-Reshape, Permute, Expand and Split return views where NumPy can. The gradient of a rearrangement
-is the opposite rearrangement; where forward copies a value to many places, backward adds up.
+Reshape, Permute, Expand, Unfold and Split return views where NumPy can. The gradient of a
+rearrangement is the opposite rearrangement; where forward copies a value to many places, backward
+adds up.
 """
 
 from __future__ import annotations
@@ -255,3 +256,15 @@ class Copy(Op):
     def backward(ctx: Node, grad_output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         grad_values = unbroadcast(grad_output, ctx.shape).astype(ctx.dtype, copy=False)
         return np.zeros_like(grad_output), grad_values
+
+
+class Unique(Op):
+    """y = values, the different ones of x; as in PyTorch, they have no gradient."""
+
+    @staticmethod
+    def forward(ctx: Node, x: np.ndarray, *, values: np.ndarray) -> np.ndarray:
+        return values
+
+    @staticmethod
+    def backward(ctx: Node, grad_output: np.ndarray) -> np.ndarray:
+        raise NotImplementedError("derivative for unique is not implemented")

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvision.checks import as_int, normalize_dim
 from tinyvision.dtypes import float32, require_kind
+from tinyvision.ops.shape import Unique
 from tinyvision.random import Generator, stream
 from tinyvision.tensor.base import TensorBase, check_tensor
 
@@ -29,11 +30,10 @@ class Counting(TensorBase):
             self._data, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
         )
         shape = self._data.shape if axis is None else (-1,)
-        wanted = [values]
-        wanted += [inverse.reshape(shape)] if return_inverse else []
-        wanted += [counts] if return_counts else []
-        results = tuple([self._plain(array) for array in wanted])
-        return results if len(results) > 1 else results[0]
+        results = [Unique.apply(self, values=values)]
+        results += [self._plain(inverse.reshape(shape))] if return_inverse else []
+        results += [self._plain(counts)] if return_counts else []
+        return tuple(results) if len(results) > 1 else results[0]
 
     def bincount(self, weights: Self | None = None, minlength: int = 0) -> Self:
         """How often each of 0, 1, 2, ... is there, or the sum of its weights.

@@ -24,6 +24,16 @@ class ValuesAndIndices(NamedTuple):
     values: Any
     indices: Any
 
+    def __repr__(self) -> str:
+        fields = f"values={self.values!r},\nindices={self.indices!r}"
+        return f"torch.return_types.{type(self).__name__}(\n{fields})"
+
+
+# One type for each method, whose name it prints.
+_RESULTS = {
+    name: type(name, (ValuesAndIndices,), {}) for name in ("max", "min", "sort", "topk", "median")
+}
+
 
 class Reductions(TensorBase):
     """Methods that combine the values along some dims, or put them in order.
@@ -269,7 +279,8 @@ class Reductions(TensorBase):
         if drop or not self._data.ndim:
             indices = indices.squeeze(dim)
         tensor = self._plain(indices)
-        return ValuesAndIndices(ops.TakeAlongDim.apply(self, tensor, dim=dim, name=name), tensor)
+        values = ops.TakeAlongDim.apply(self, tensor, dim=dim, name=name)
+        return _RESULTS[name.lower()](values, tensor)
 
     def _require_values(
         self, name: str, dims: tuple[int, ...] | None, error: type[Exception] = RuntimeError
