@@ -43,6 +43,10 @@ CALLS = [
       for low, high, dtype in ((0, 300, lambda m: m.uint8), (0, 256, lambda m: m.uint8),
                                (-1, 3, lambda m: m.uint8), (0, 2, lambda m: m.bool),
                                (0, 3, lambda m: m.bool), (0, 3, lambda m: m.float32), )],
+    *[lambda m, f=f: f(m, m.ones(1, 2))
+      for f in (lambda m, x: m.zeros(2, size=(3,)), lambda m, x: x.expand(3, 2, size=(3, 2)),
+                lambda m, x: x.view(2, size=(2,)), lambda m, x: x.flip(0, dims=(0,)),
+                lambda m, x: x.new_zeros(2, size=(3,)), lambda m, x: x.repeat(1, repeats=(2, 2)))],
     lambda m: m.ones(1, 2).expand(size=(3, 2)),
     lambda m: m.ones(1, 2).view(size=(2,)),
     lambda m: m.ones(1, 2).repeat(repeats=(2, 2)),

@@ -157,6 +157,11 @@ def sizes_from(args: Sequence[Any], name: str) -> tuple[int, ...]:
     return tuple([as_int(a, name, "size") for a in args])
 
 
+def either(listed: tuple[Any, ...], named: Any) -> tuple[Any, ...]:
+    """The sizes of `f(2, 3)` or `f(size=(2, 3))` for `sizes_from`, which refuses both and none."""
+    return listed if listed and named is None else (*listed, named)
+
+
 def pair(value: int | Sequence[int], name: str, what: str, minimum: int = 1) -> tuple[int, int]:
     """A parameter for height and width: an int for both, or two ints.
 

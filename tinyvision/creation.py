@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyvision.checks import as_int, broadcast_shape, fitting, sizes_from, without_out
+from tinyvision.checks import (
+    as_int,
+    broadcast_shape,
+    either,
+    fitting,
+    sizes_from,
+    without_out,
+)
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import (
     SUPPORTED,
@@ -107,7 +114,7 @@ def zeros(
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """All 0, of the given sizes."""
-    shape = _sizes(sizes or (size,), "zeros")
+    shape = _sizes(either(sizes, size), "zeros")
     return _make(np.zeros(shape, _or_float(dtype)), device, requires_grad)
 
 
@@ -117,7 +124,7 @@ def ones(
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """All 1, of the given sizes."""
-    shape = _sizes(sizes or (size,), "ones")
+    shape = _sizes(either(sizes, size), "ones")
     return _make(np.ones(shape, _or_float(dtype)), device, requires_grad)
 
 
@@ -127,7 +134,7 @@ def empty(
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Of the given sizes, with values that are whatever the memory held."""
-    shape = _sizes(sizes or (size,), "empty")
+    shape = _sizes(either(sizes, size), "empty")
     return _make(np.empty(shape, _or_float(dtype)), device, requires_grad)
 
 
@@ -246,7 +253,8 @@ def rand(
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform on [0, 1)."""
-    draws = stream(generator).random(_sizes(sizes or (size,), "rand"), _float_dtype(dtype, "rand"))
+    shape = _sizes(either(sizes, size), "rand")
+    draws = stream(generator).random(shape, _float_dtype(dtype, "rand"))
     return _make(draws, device, requires_grad)
 
 
@@ -256,7 +264,7 @@ def randn(
     dtype: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal with mean 0 and variance 1."""
-    shape = _sizes(sizes or (size,), "randn")
+    shape = _sizes(either(sizes, size), "randn")
     draws = stream(generator).standard_normal(shape, _float_dtype(dtype, "randn"))
     return _make(draws, device, requires_grad)
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyvision.checks import fitting, normalize_dim, sizes_from
+from tinyvision.checks import either, fitting, normalize_dim, sizes_from
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import as_dtype, require_kind, result_type
 from tinyvision.ops.elementwise import Clone
@@ -148,13 +148,13 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None
     ) -> Self:
         """All 0, of the same dtype."""
-        return self._new(np.zeros(sizes_from(sizes or (size,), "new_zeros")), dtype, device)
+        return self._new(np.zeros(sizes_from(either(sizes, size), "new_zeros")), dtype, device)
 
     def new_ones(
         self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None
     ) -> Self:
         """All 1, of the same dtype."""
-        return self._new(np.ones(sizes_from(sizes or (size,), "new_ones")), dtype, device)
+        return self._new(np.ones(sizes_from(either(sizes, size), "new_ones")), dtype, device)
 
     def new_full(
         self, size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None
@@ -167,7 +167,7 @@ class Compositions(Pointwise, Comparison, Reductions, Shaping, Indexing, LinearA
         self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None
     ) -> Self:
         """Of any values, of the same dtype."""
-        return self._new(np.empty(sizes_from(sizes or (size,), "new_empty")), dtype, device)
+        return self._new(np.empty(sizes_from(either(sizes, size), "new_empty")), dtype, device)
 
     def _new(self, array: np.ndarray, dtype: Any, device: Any) -> Self:
         require_cpu(device)

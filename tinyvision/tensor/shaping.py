@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyvision.checks import (
     as_int,
+    either,
     expand_shape,
     infer_shape,
     normalize_dim,
@@ -44,7 +45,7 @@ class Shaping(TensorBase):
         """
         if len(shape) == 1 and isinstance(shape[0], np.dtype):
             raise NotImplementedError("view(dtype) is not supported; use to(dtype) to convert")
-        sizes = infer_shape(self._data.size, sizes_from(shape or (size,), "view"), "view")
+        sizes = infer_shape(self._data.size, sizes_from(either(shape, size), "view"), "view")
         result = ops.Reshape.apply(self, shape=sizes)
         if self._data.size and not np.may_share_memory(result._data, self._data):
             raise RuntimeError(
@@ -151,7 +152,7 @@ class Shaping(TensorBase):
 
     def expand(self, *sizes: Any, size: Any = None) -> Self:
         """Dims of size 1 repeated without copying; -1 keeps a size, new dims go in front."""
-        shape = expand_shape(self._data.shape, sizes_from(sizes or (size,), "expand"), "expand")
+        shape = expand_shape(self._data.shape, sizes_from(either(sizes, size), "expand"), "expand")
         return ops.Expand.apply(self, shape=shape)
 
     def expand_as(self, other: Self) -> Self:
@@ -164,7 +165,7 @@ class Shaping(TensorBase):
 
     def repeat(self, *counts: Any, repeats: Any = None) -> Self:
         """The whole tensor tiled; one count per dim, new dims in front."""
-        counts = sizes_from(counts or (repeats,), "repeat")
+        counts = sizes_from(either(counts, repeats), "repeat")
         if len(counts) < self._data.ndim:
             raise RuntimeError(
                 "Number of dimensions of repeat dims can not be smaller than number of dimensions "
@@ -176,7 +177,7 @@ class Shaping(TensorBase):
 
     def tile(self, *axes: Any, dims: Any = None) -> Self:
         """Like repeat, counts missing in front being 1."""
-        counts = sizes_from(axes or (dims,), "tile")
+        counts = sizes_from(either(axes, dims), "tile")
         return self.repeat((1,) * (self._data.ndim - len(counts)) + counts)
 
     def repeat_interleave(
@@ -249,7 +250,7 @@ class Shaping(TensorBase):
 
     def flip(self, *axes: Any, dims: Any = None) -> Self:
         """Reversed along dims: flip(0, 1), flip((0, 1)) or flip(dims=(0, 1))."""
-        given = sizes_from(axes or (dims,), "flip")
+        given = sizes_from(either(axes, dims), "flip")
         axes = normalize_dims(given, self._data.ndim, "flip") if given else ()
         return ops.Flip.apply(self, dims=axes)
 
