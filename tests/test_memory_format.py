@@ -65,6 +65,21 @@ def test_strides_are_pytorchs(call, name, shape):
     assert ours == theirs
 
 
+@pytest.mark.parametrize("name", ["zeros_like", "ones_like", "empty_like", "full_like",
+                                  "rand_like", "randn_like"])  # fmt: skip
+def test_tensors_like_another_take_a_memory_format_and_a_device(name):
+    x = tv.zeros(2, 3, 4, 5)
+    arguments = (7,) if name == "full_like" else ()
+    make = getattr(tv, name)
+    like = make(x, *arguments, memory_format=tv.channels_last, device="cpu", requires_grad=True)
+    assert like.shape == x.shape and like.stride() == (60, 1, 15, 3) and like.requires_grad
+    assert make(x, *arguments, memory_format=tv.preserve_format).stride() == x.stride()
+    with pytest.raises(TypeError, match="must be memory_format, not str"):
+        make(x, *arguments, memory_format="channels_last")
+    with pytest.raises(NotImplementedError, match="'cuda' is not supported"):
+        make(x, *arguments, device="cuda")
+
+
 def test_modules_convert_what_has_four_dims():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
     weight, values = model[0].weight, model[0].weight.tolist()

@@ -32,6 +32,12 @@ from tinyvision.dtypes import (
     uint8,
 )
 from tinyvision.random import Generator, stream
+from tinyvision.strides import (
+    check_memory_format,
+    copy_laid_out,
+    memory_format,
+    preserve_format,
+)
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor
 from tinyvision.tensor.tensor import to_array
@@ -151,37 +157,52 @@ def full(
 
 
 def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
+) -> Tensor:  # fmt: skip
     """All 0, in the shape and dtype of input."""
     check_tensor("zeros_like", "input", input)
-    return _make(np.zeros_like(input._data, _or_own(input, dtype)), device, requires_grad)
+    array = np.zeros_like(input._data, _or_own(input, dtype))
+    return _make(_laid_out("zeros_like", array, memory_format), device, requires_grad)
 
 
 def ones_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
+) -> Tensor:  # fmt: skip
     """All 1, in the shape and dtype of input."""
     check_tensor("ones_like", "input", input)
-    return _make(np.ones_like(input._data, _or_own(input, dtype)), device, requires_grad)
+    array = np.ones_like(input._data, _or_own(input, dtype))
+    return _make(_laid_out("ones_like", array, memory_format), device, requires_grad)
 
 
 def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
+) -> Tensor:  # fmt: skip
     """Arbitrary values, in the shape and dtype of input."""
     check_tensor("empty_like", "input", input)
-    return _make(np.empty_like(input._data, _or_own(input, dtype)), device, requires_grad)
+    array = np.empty_like(input._data, _or_own(input, dtype))
+    return _make(_laid_out("empty_like", array, memory_format), device, requires_grad)
 
 
 def full_like(
     input: Tensor, fill_value: Any,
     *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """All `fill_value`, in the shape and dtype of input."""
     check_tensor("full_like", "input", input)
-    filled = np.full(input._data.shape, fitting(fill_value, _or_own(input, dtype)))
-    return _make(filled, device, requires_grad)
+    filled = np.full_like(
+        input._data, fitting(fill_value, _or_own(input, dtype)), _or_own(input, dtype)
+    )
+    return _make(_laid_out("full_like", filled, memory_format), device, requires_grad)
+
+
+def _laid_out(name: str, array: np.ndarray, order: Any) -> np.ndarray:
+    """The array in a memory format."""
+    order = check_memory_format(name, order)
+    return array if order is preserve_format else copy_laid_out(array, order)
 
 
 # ------------------------------------------------------------------ in a sequence
@@ -302,16 +323,24 @@ def randperm(
     return _make(stream(generator).permutation(n).astype(as_dtype(dtype)), device, False)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False, memory_format: memory_format = preserve_format,
+) -> Tensor:  # fmt: skip
     """Uniform on [0, 1), in the shape and dtype of input."""
     check_tensor("rand_like", "input", input)
-    return rand(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
+    draws = rand(input._data.shape, generator=generator, dtype=_or_own(input, dtype))._data
+    return _make(_laid_out("rand_like", draws, memory_format), device, requires_grad)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False, memory_format: memory_format = preserve_format,
+) -> Tensor:  # fmt: skip
     """Standard normal, in the shape and dtype of input."""
     check_tensor("randn_like", "input", input)
-    return randn(input._data.shape, generator=generator, dtype=_or_own(input, dtype))
+    draws = randn(input._data.shape, generator=generator, dtype=_or_own(input, dtype))._data
+    return _make(_laid_out("randn_like", draws, memory_format), device, requires_grad)
 
 
 @without_out
