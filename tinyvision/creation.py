@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinyvision.checks import (
-    as_int,
-    broadcast_shape,
-    either,
-    fitting,
-    sizes_from,
-    without_out,
-)
+from tinyvision.checks import as_int, broadcast_shape, either, fitting, sizes_from, without_out
 from tinyvision.devices import require_cpu
 from tinyvision.dtypes import (
     SUPPORTED,
@@ -27,17 +20,13 @@ from tinyvision.dtypes import (
     float64,
     int32,
     int64,
+    number_dtypes,
     promote,
     scalar_dtype,
     uint8,
 )
 from tinyvision.random import Generator, stream
-from tinyvision.strides import (
-    check_memory_format,
-    copy_laid_out,
-    memory_format,
-    preserve_format,
-)
+from tinyvision.strides import check_memory_format, copy_laid_out, memory_format, preserve_format
 from tinyvision.tensor import Tensor
 from tinyvision.tensor.base import check_tensor
 from tinyvision.tensor.tensor import to_array
@@ -55,7 +44,7 @@ def tensor(
     """
     array, typed = to_array(data), isinstance(data, (np.ndarray, np.generic, Tensor))
     if dtype is None:
-        dtype = functools.reduce(promote, _number_dtypes(data) or {float32})
+        dtype = functools.reduce(promote, number_dtypes(data) or {float32})
     dtype = as_dtype(dtype)
     copy = np.array(array, dtype, order="C") if typed else fitting(array, dtype)
     return _make(copy, device, requires_grad)
@@ -161,9 +150,7 @@ def zeros_like(
     memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """All 0, in the shape and dtype of input."""
-    check_tensor("zeros_like", "input", input)
-    array = np.zeros_like(input._data, _or_own(input, dtype))
-    return _make(_laid_out("zeros_like", array, memory_format), device, requires_grad)
+    return _like(np.zeros_like, input, dtype, device, requires_grad, memory_format)
 
 
 def ones_like(
@@ -171,9 +158,7 @@ def ones_like(
     memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """All 1, in the shape and dtype of input."""
-    check_tensor("ones_like", "input", input)
-    array = np.ones_like(input._data, _or_own(input, dtype))
-    return _make(_laid_out("ones_like", array, memory_format), device, requires_grad)
+    return _like(np.ones_like, input, dtype, device, requires_grad, memory_format)
 
 
 def empty_like(
@@ -181,9 +166,7 @@ def empty_like(
     memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """Arbitrary values, in the shape and dtype of input."""
-    check_tensor("empty_like", "input", input)
-    array = np.empty_like(input._data, _or_own(input, dtype))
-    return _make(_laid_out("empty_like", array, memory_format), device, requires_grad)
+    return _like(np.empty_like, input, dtype, device, requires_grad, memory_format)
 
 
 def full_like(
@@ -192,17 +175,11 @@ def full_like(
     memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """All `fill_value`, in the shape and dtype of input."""
-    check_tensor("full_like", "input", input)
-    filled = np.full_like(
-        input._data, fitting(fill_value, _or_own(input, dtype)), _or_own(input, dtype)
-    )
-    return _make(_laid_out("full_like", filled, memory_format), device, requires_grad)
 
+    def full_like(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return np.full_like(array, fitting(fill_value, dtype), dtype)
 
-def _laid_out(name: str, array: np.ndarray, order: Any) -> np.ndarray:
-    """The array in a memory format."""
-    order = check_memory_format(name, order)
-    return array if order is preserve_format else copy_laid_out(array, order)
+    return _like(full_like, input, dtype, device, requires_grad, memory_format)
 
 
 # ------------------------------------------------------------------ in a sequence
@@ -328,9 +305,11 @@ def rand_like(
     requires_grad: bool = False, memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """Uniform on [0, 1), in the shape and dtype of input."""
-    check_tensor("rand_like", "input", input)
-    draws = rand(input._data.shape, generator=generator, dtype=_or_own(input, dtype))._data
-    return _make(_laid_out("rand_like", draws, memory_format), device, requires_grad)
+
+    def rand_like(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return rand(array.shape, generator=generator, dtype=dtype)._data
+
+    return _like(rand_like, input, dtype, device, requires_grad, memory_format)
 
 
 def randn_like(
@@ -338,9 +317,11 @@ def randn_like(
     requires_grad: bool = False, memory_format: memory_format = preserve_format,
 ) -> Tensor:  # fmt: skip
     """Standard normal, in the shape and dtype of input."""
-    check_tensor("randn_like", "input", input)
-    draws = randn(input._data.shape, generator=generator, dtype=_or_own(input, dtype))._data
-    return _make(_laid_out("randn_like", draws, memory_format), device, requires_grad)
+
+    def randn_like(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return randn(array.shape, generator=generator, dtype=dtype)._data
+
+    return _like(randn_like, input, dtype, device, requires_grad, memory_format)
 
 
 @without_out
@@ -378,6 +359,18 @@ def _make(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
     return result
 
 
+def _like(
+    make: Callable[[np.ndarray, np.dtype], np.ndarray],
+    input: Tensor, dtype: Any, device: Any, requires_grad: bool, order: Any,
+) -> Tensor:  # fmt: skip
+    """What `make` makes of an array and a dtype, in a memory format; errors have make's name."""
+    source = check_tensor(make.__name__, "input", input)._data
+    array = make(source, source.dtype if dtype is None else as_dtype(dtype))
+    if check_memory_format(make.__name__, order) is not preserve_format:
+        array = copy_laid_out(array, order)
+    return _make(array, device, requires_grad)
+
+
 def _number(name: str, argument: str, value: Any) -> Any:
     """A number, which may be given as a tensor without dims."""
     if isinstance(value, Tensor) and not value.ndim:
@@ -396,24 +389,8 @@ def _sizes(size: Sequence[Any], name: str) -> tuple[int, ...]:
     return sizes
 
 
-def _number_dtypes(data: Any) -> set[np.dtype]:
-    """The dtypes of all numbers in nested sequences."""
-    if isinstance(data, (np.ndarray, np.generic, Tensor)):
-        return {data.dtype}
-    if not isinstance(data, (list, tuple)):
-        return {scalar_dtype(np.asarray(data).dtype.type())}
-    types = set(map(type, data))
-    if types <= {bool, int, float}:  # of a long list, not number by number
-        return {scalar_dtype(kind()) for kind in types}
-    return set().union(*map(_number_dtypes, data))
-
-
 def _or_float(dtype: Any) -> np.dtype:
     return float32 if dtype is None else as_dtype(dtype)
-
-
-def _or_own(input: Tensor, dtype: Any) -> np.dtype:
-    return input._data.dtype if dtype is None else as_dtype(dtype)
 
 
 def _float_dtype(dtype: Any, name: str) -> Any:

@@ -110,6 +110,18 @@ def can_cast(from_: np.dtype, to: np.dtype) -> bool:
     return _CATEGORY[from_.kind] <= _CATEGORY[to.kind]
 
 
+def number_dtypes(data: Any) -> set[np.dtype]:
+    """The dtypes of all numbers in nested sequences, of those in arrays and tensors their own."""
+    if hasattr(data, "dtype"):
+        return {data.dtype}
+    if not isinstance(data, (list, tuple)):
+        return {scalar_dtype(np.asarray(data).dtype.type())}
+    types = set(map(type, data))
+    if types <= {bool, int, float}:  # of a long list, not number by number
+        return {scalar_dtype(kind()) for kind in types}
+    return set().union(*map(number_dtypes, data))
+
+
 def with_number(dtype: np.dtype, value: Any) -> np.dtype:
     """The dtype of a tensor of `dtype` op a Python number, of which only the category counts."""
     if dtype.kind == "f":
